@@ -8,7 +8,7 @@
 //! Whoever does not read misses events, and is told how many; nobody else notices. The response ends with the session that it is
 //! about. That of a principal goes on until its reader leaves.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use http::Version;
 use monoio::time::sleep;
@@ -23,7 +23,7 @@ use super::roles::AdminRole;
 use super::sessions::name_of;
 use super::stream::{LAST_CHUNK, chunk};
 use crate::principal::PrincipalId;
-use crate::runtime::{TraceBatch, TraceFeed, TraceRefused, unix_ms_of};
+use crate::runtime::{TraceBatch, TraceFeed, TraceRefused, unix_ms, unix_ms_of};
 use crate::shard::{TraceEvent, TraceKind, TraceTarget};
 use crate::wire::operator_name::OperatorName;
 
@@ -199,13 +199,20 @@ fn render(batch: &TraceBatch) -> Vec<Vec<u8>> {
             _ => pieces.push(event.into_bytes()),
         }
     };
-    for event in &batch.events {
+    // Nobody reads on after an end.
+    let is_end = |it: &TraceEvent| it.kind == TraceKind::End;
+    let before_end = batch.events.iter().position(is_end);
+    let (before, after) = batch
+        .events
+        .split_at(before_end.unwrap_or(batch.events.len()));
+    for event in before {
         put(event.kind.name(), &rendered(event));
     }
     if batch.missed > 0 {
-        let at = SystemTime::now().duration_since(UNIX_EPOCH);
-        let at = at.map_or(0, |it| it.as_millis() as u64);
-        put("missed", &json!({"at": at, "missed": batch.missed}));
+        put("missed", &json!({"at": unix_ms(), "missed": batch.missed}));
+    }
+    for event in after {
+        put(event.kind.name(), &rendered(event));
     }
     pieces
 }
@@ -295,6 +302,21 @@ mod tests {
             .collect();
         assert_eq!(kinds, ["event: event", "event: missed"]);
         assert!(text.contains(r#""missed":3"#), "{text}");
+    }
+
+    #[test]
+    fn what_was_missed_is_told_before_the_end() {
+        let kinds = [TraceKind::Event, TraceKind::End, TraceKind::Answer];
+        let pieces = render(&TraceBatch {
+            events: kinds.into_iter().map(event).collect(),
+            missed: 3,
+        });
+        let text = String::from_utf8(pieces.concat()).expect("text");
+        let kinds: Vec<&str> = text
+            .lines()
+            .filter_map(|it| it.strip_prefix("event: "))
+            .collect();
+        assert_eq!(kinds, ["event", "missed", "end", "answer"]);
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl TraceDesk {
         target: TraceTarget,
         with_contents: bool,
     ) -> Result<TraceFeed, TraceRefused> {
-        let queue = Arc::new(TraceQueue::default());
+        let queue = Arc::new(TraceQueue::new(target));
         let sink = TraceSink::Reader(queue.clone());
         let hold = self.begin(target, with_contents, &sink).await?;
         Ok(TraceFeed {

@@ -24,6 +24,7 @@ mod resume;
 mod sizes;
 mod stats;
 mod trace;
+mod trace_bounds;
 mod travel;
 mod travel_stays;
 mod view;

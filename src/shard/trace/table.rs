@@ -380,14 +380,30 @@ impl Traces {
     }
 
     pub(in crate::shard) fn poll(&mut self) -> Option<Traced> {
+        // Nobody reads on after an end: what they missed comes before it.
+        if let Some(missed) = self.missed_before_end() {
+            return Some(missed);
+        }
         if let Some(traced) = self.waiting.pop_front() {
             if let Traced::Event { event, .. } = &traced {
                 self.waiting_bytes -= event.held_bytes();
             }
             return Some(traced);
         }
-        let watchers = self.watchers.iter_mut().flatten();
-        let missing = watchers.into_iter().find(|it| it.missed > 0)?;
+        self.missed_of(|_| true)
+    }
+
+    fn missed_before_end(&mut self) -> Option<Traced> {
+        let ends_for = match self.waiting.front()? {
+            Traced::Event { to, event } if event.kind == TraceKind::End => to.clone(),
+            _ => return None,
+        };
+        self.missed_of(|id| ends_for.contains(&id))
+    }
+
+    fn missed_of(&mut self, is_meant: impl Fn(TraceId) -> bool) -> Option<Traced> {
+        let mut watchers = self.watchers.iter_mut().flatten();
+        let missing = watchers.find(|it| it.missed > 0 && is_meant(it.wish.id))?;
         Some(Traced::Missed {
             to: missing.wish.id,
             count: std::mem::take(&mut missing.missed),
@@ -427,7 +443,8 @@ impl Traces {
         self.push(whole, event);
     }
 
-    fn push(&mut self, to: Vec<TraceId>, event: TraceEvent) {
+    /// The end of whoever is watched by name always has room: it is the last that their watchers hear, and there is one.
+    fn push(&mut self, mut to: Vec<TraceId>, event: TraceEvent) {
         let bytes = event.held_bytes();
         let has_room = self.waiting.len() < TRACE_WAITING_MAX
             && self.waiting_bytes + bytes <= TRACE_WAITING_BYTES_MAX;
@@ -435,8 +452,17 @@ impl Traces {
             self.waiting_bytes += bytes;
             return self.waiting.push_back(Traced::Event { to, event });
         }
+        let is_end = event.kind == TraceKind::End;
         for watcher in self.watchers.iter_mut().flatten() {
-            watcher.missed += u64::from(to.contains(&watcher.wish.id));
+            let TraceWish { id, target, .. } = watcher.wish;
+            if !(is_end && matches!(target, TraceTarget::Named(_))) && to.contains(&id) {
+                watcher.missed += 1;
+                to.retain(|it| *it != id);
+            }
+        }
+        if !to.is_empty() {
+            self.waiting_bytes += bytes;
+            self.waiting.push_back(Traced::Event { to, event });
         }
     }
 }
