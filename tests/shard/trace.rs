@@ -5,7 +5,9 @@ use pinfold::internals::limits::{
     Limits, TRACE_CONTENTS_BYTES_MAX, TRACE_WAITING_BYTES_MAX, TRACE_WAITING_MAX, TRACES_MAX,
 };
 use pinfold::internals::shard::view::{SessionFilter, StreamKind, ViewQuestion};
-use pinfold::internals::shard::{TraceEvent, TraceId, TraceKind, TraceTarget, TraceWish, Traced};
+use pinfold::internals::shard::{
+    TraceBegun, TraceEvent, TraceId, TraceKind, TraceTarget, TraceWish, Traced,
+};
 use pinfold::internals::wire::operator_name::OperatorName;
 use pinfold::mcp::RpcError;
 use serde_json::json;
@@ -35,7 +37,13 @@ pub fn watch(client: &mut Client, id: u64, target: TraceTarget, with_contents: b
         with_contents,
     };
     let cores = client.node.cores.iter_mut();
-    let here = cores.map(|core| core.shard.handle_trace(wish));
+    let here = cores.map(|core| {
+        let mut begun = core.shard.handle_trace(wish);
+        while begun == TraceBegun::Searching {
+            begun = core.shard.search_for_trace(wish.id);
+        }
+        begun == TraceBegun::Here
+    });
     here.fold(false, |any, here| any | here)
 }
 

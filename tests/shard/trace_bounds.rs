@@ -1,8 +1,12 @@
 //! What a trace holds and does at once, and what is told of one that has no room left.
 
-use pinfold::internals::limits::TRACE_WAITING_MAX;
-use pinfold::internals::shard::{TraceId, TraceKind, Traced};
+use pinfold::app::call::Topic;
+use pinfold::internals::limits::{Limits, TRACE_WAITING_MAX};
+use pinfold::internals::shard::view::LOOKED_AT_ONCE;
+use pinfold::internals::shard::{TraceBegun, TraceId, TraceKind, TraceTarget, TraceWish, Traced};
+use serde_json::json;
 
+use crate::support::identified::principal;
 use crate::support::{Client, Request};
 use crate::trace::{named, watch};
 
@@ -40,4 +44,40 @@ fn an_end_that_finds_no_room_on_its_core() {
     assert_eq!(event.reason, Some("deleted"));
     // What was asked by DELETE, and answered, is among those.
     assert_eq!(told.len(), TRACE_WAITING_MAX + 2);
+}
+
+#[test]
+fn a_principal_among_more_than_is_looked_at_in_one_go() {
+    let mut client = Client::identified(Limits::default());
+    let listening = Request::listen(1, json!({"toolsListChanged": true}));
+    let socket = client.open(&listening.clone().shown_by("alice"));
+    for _ in 0..4 * LOOKED_AT_ONCE {
+        client.session_of("bob", V11);
+    }
+    let session = client.session_of("alice", V11);
+    let get = client.open(&Request::get(&session).shown_by("alice"));
+    let shard = &mut client.node.cores[0].shard;
+    let wish = TraceWish {
+        id: TraceId(1),
+        target: TraceTarget::Principal(principal("alice")),
+        with_contents: false,
+    };
+    assert_eq!(
+        shard.handle_trace(wish),
+        TraceBegun::Searching,
+        "all at once"
+    );
+    while shard.search_for_trace(wish.id) == TraceBegun::Searching {}
+    client.publish(Topic::Tools);
+    let events = told(&mut client);
+    assert_eq!(events.len(), 2, "both are found: {events:?}");
+    client.node.cut(socket);
+    client.node.cut(get);
+
+    // One that nobody watches any more is not searched for.
+    let shard = &mut client.node.cores[0].shard;
+    shard.handle_trace_end(wish.id);
+    assert_eq!(shard.handle_trace(wish), TraceBegun::Searching);
+    shard.handle_trace_end(wish.id);
+    assert_eq!(shard.search_for_trace(wish.id), TraceBegun::Here);
 }

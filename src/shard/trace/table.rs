@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 use super::messages::{self, AskedMessage, contents, each_data};
+use super::search::TraceSearch;
 use super::{TraceEvent, TraceId, TraceKind, TraceTarget, TraceWish, Traced};
 use crate::limits::{TRACE_WAITING_BYTES_MAX, TRACE_WAITING_MAX, TRACES_MAX};
 use crate::mcp::RpcMethod;
@@ -30,6 +31,8 @@ pub(in crate::shard) struct TraceKey {
 pub(in crate::shard) struct Traces {
     watchers: [Option<TraceWatcher>; TRACES_MAX],
     exchanges: HashMap<TraceKey, TracedExchange>,
+    /// Principals of whom not all that was there before is found yet; one for each who watches, at most.
+    pub(super) searches: VecDeque<TraceSearch>,
     waiting: VecDeque<Traced>,
     waiting_bytes: usize,
 }
@@ -93,6 +96,7 @@ impl Traces {
     /// True: nobody is left.
     pub(in crate::shard) fn end(&mut self, id: TraceId) -> bool {
         let is_it = |it: &Option<TraceWatcher>| it.as_ref().is_some_and(|it| it.wish.id == id);
+        self.searches.retain(|it| it.id != id);
         if let Some(number) = self.watchers.iter().position(is_it) {
             self.watchers[number] = None;
             let left = !TraceMask::of(number).0;
