@@ -5,6 +5,7 @@
 
 mod acts;
 mod detail;
+mod errors;
 mod records;
 mod rows;
 
