@@ -92,7 +92,7 @@ impl Engine {
             let sentence = "A batch with requests in it is answered with text/event-stream: Accept must name it.";
             return wire.refuse(key, None, &not_acceptable(sentence));
         }
-        self.count_requests(session, u32::from(count));
+        self.count_requests_among(session, &messages);
         let stream = (count > 0).then(|| self.open_response_stream(wire, key, session, count));
         for message in messages {
             match (message, stream) {

@@ -89,7 +89,7 @@ pub struct SessionRow {
     pub pending_bytes: u64,
     /// Since when the kernel has not taken all that is written to it.
     pub blocked_since: Option<Millis>,
-    /// Requests and notifications of its client.
+    /// Of its client, the one that opened it included. Notifications and answers are none, nor are GET and DELETE.
     pub requests: u32,
     /// Events that were written to it.
     pub events: u32,

@@ -12,6 +12,7 @@ use crate::app::call::SessionEnd;
 use crate::limits::{ENDED_KEPT, ERROR_TEXT_CHARS_MAX};
 use crate::mcp::{ProtocolVersion, RpcError};
 use crate::shard::view::{ClientName, EndReason, EndedRow, LastError};
+use crate::wire::json_rpc::{Invalid, Message};
 use crate::wire::operator_name::OperatorName;
 
 #[derive(Default)]
@@ -139,6 +140,17 @@ impl Engine {
             message: cut(&error.message),
         };
         self.records.errors.note(session, error);
+    }
+
+    /// Of a batch. What is no message is answered, and is no request.
+    pub(in crate::shard::engine) fn count_requests_among(
+        &mut self,
+        session: SessionKey,
+        messages: &[Result<Message<'_>, Invalid<'_>>],
+    ) {
+        let is_request = |it: &&_| matches!(it, Ok(Message::Request { .. }));
+        let count = messages.iter().filter(is_request).count();
+        self.count_requests(session, count as u32);
     }
 
     pub(in crate::shard::engine) fn count_requests(&mut self, session: SessionKey, count: u32) {
