@@ -33,6 +33,29 @@ pub type ConnectionKey = Key<OfConnection>;
 /// and the connection has its next request, or is gone, nothing is owned by the exchange before.
 pub(super) type Exchange = ConnectionKey;
 
+/// Whose an answer was. Like an owner, and for longer: until the answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Asker {
+    index: u32,
+    generation: u32,
+}
+
+impl<T> From<Key<T>> for Asker {
+    fn from(key: Key<T>) -> Asker {
+        Asker {
+            index: key.index,
+            generation: key.generation,
+        }
+    }
+}
+
+impl Asker {
+    /// For whoever made it of such a key.
+    pub(super) fn key<T>(self) -> Key<T> {
+        Key::from_parts(self.index, self.generation)
+    }
+}
+
 /// Why the server ended a connection, for logs and counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
@@ -174,6 +197,14 @@ pub(super) trait Wire<O> {
 
     /// What was emitted on the stream of this exchange and has not left.
     fn unwritten(&self, exchange: Exchange) -> Unwritten;
+
+    /// The exchange that was just answered as a whole was this one's.
+    fn answered_for(&mut self, _exchange: Exchange, _asker: Asker) {}
+
+    /// What the kernel has not taken of such answers.
+    fn unread_by(&self, _asker: Asker) -> Unwritten {
+        Unwritten::default()
+    }
 
     /// Answers `{"jsonrpc":"2.0","id":…,"result":…}`.
     fn answer_result(

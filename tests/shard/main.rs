@@ -27,5 +27,6 @@ mod trace;
 mod trace_bounds;
 mod travel;
 mod travel_stays;
+mod unread;
 mod view;
 mod view_acts;

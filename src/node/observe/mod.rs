@@ -2,6 +2,7 @@
 //! together here, on the control thread.
 
 mod cluster;
+mod connections;
 mod subscribers;
 mod view;
 
@@ -12,7 +13,8 @@ use futures_util::future::{LocalBoxFuture, ready};
 
 use super::backend::NodeBackend;
 use crate::admin::{
-    ClusterReport, LogControl, NotViewed, OperatorBackend, SessionsPage, SessionsQuestion, Viewed,
+    ClusterReport, ConnectionsPage, ConnectionsPageQuestion, LogControl, NotViewed,
+    OperatorBackend, SessionsPage, SessionsQuestion, Viewed,
 };
 use crate::app::call::Topic;
 use crate::metrics::NodeReading;
@@ -20,7 +22,7 @@ use crate::principal::PrincipalId;
 use crate::runtime::{TraceFeed, TraceRefused};
 use crate::shard::TraceTarget;
 use crate::shard::view::{EndedRow, SessionDetail};
-use crate::wire::operator_name::OperatorName;
+use crate::wire::operator_name::{ConnectionName, OperatorName};
 
 impl OperatorBackend for NodeBackend {
     fn node(&self) -> Option<NodeReading> {
@@ -83,6 +85,14 @@ impl OperatorBackend for NodeBackend {
 
     fn drain_session(&self, name: OperatorName) -> Viewed<'_, ()> {
         Box::pin(self.drain_session_named(name))
+    }
+
+    fn connections(&self, asked: ConnectionsPageQuestion) -> Viewed<'_, ConnectionsPage> {
+        Box::pin(self.list_connections(asked))
+    }
+
+    fn end_connection(&self, name: ConnectionName) -> Viewed<'_, ()> {
+        Box::pin(self.end_connection_named(name))
     }
 
     fn ended_sessions(&self, limit: usize) -> Viewed<'_, Vec<EndedRow>> {

@@ -50,8 +50,8 @@ impl Engine {
         match message {
             Message::Request { id, method, params } => {
                 self.count_requests(session, 1);
-                let call = (id.raw(), &*method, params);
-                self.serve_request(wire, post, session, call)
+                self.serve_request(wire, post, session, (id.raw(), &*method, params));
+                wire.answered_for(key, session.into());
             }
             Message::Notification { method, params } => {
                 self.take_notification(wire, session, &method, params);

@@ -321,7 +321,7 @@ impl Engine {
     }
 }
 
-fn kind_of(number: u32) -> StreamKind {
+pub(super) fn kind_of(number: u32) -> StreamKind {
     match number {
         STANDALONE => StreamKind::Get,
         _ => StreamKind::Post,

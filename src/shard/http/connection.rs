@@ -20,7 +20,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 use super::documents::PublicDocument;
-use super::{Millis, Refused, Timer, UpperLayer};
+use super::{Asker, Millis, Refused, Timer, UpperLayer};
 use crate::budget::Charge;
 use crate::clients::Client;
 use crate::principal::Identity;
@@ -101,7 +101,8 @@ impl CountsFor {
 
 /// `O` owns the request that is served.
 pub(super) enum ConnectionState<O> {
-    ExpectHead,
+    /// With whose the answer before it was, if anybody said so: it may not be written yet.
+    ExpectHead(Option<Asker>),
     ExpectBody(Box<Partial>),
     /// A whole request, with a large body that the driver looks at on another thread.
     ExpectLook(Box<Partial>),
@@ -109,7 +110,23 @@ pub(super) enum ConnectionState<O> {
     ExpectWord,
     /// The request is being served. Its answer is whole at once or a stream.
     ExpectAnswer(O),
-    Lingering,
+    Lingering(Option<Asker>),
+}
+
+impl<O> ConnectionState<O> {
+    pub(super) fn asker(&self) -> Option<Asker> {
+        match self {
+            ConnectionState::ExpectHead(asker) | ConnectionState::Lingering(asker) => *asker,
+            _ => None,
+        }
+    }
+
+    /// Nothing is done where no answer is whole.
+    pub(super) fn set_asker(&mut self, asker: Asker) {
+        if let ConnectionState::ExpectHead(it) | ConnectionState::Lingering(it) = self {
+            *it = Some(asker);
+        }
+    }
 }
 
 /// Whether the answer waits a moment before it begins; see `hold`.
@@ -194,7 +211,7 @@ impl HeadVerdict {
 impl<U: UpperLayer> Connection<U> {
     pub(super) fn new(now: Millis, peer: Option<Client>, counts_for: CountsFor) -> Self {
         Connection {
-            state: ConnectionState::ExpectHead,
+            state: ConnectionState::ExpectHead(None),
             is_stream: false,
             inbox: None,
             scanned: 0,
@@ -248,8 +265,8 @@ impl<U: UpperLayer> Connection<U> {
     pub(super) fn wants_bytes(&self, pipeline_bytes_max: usize) -> bool {
         match self.state {
             _ if self.input_ended => false,
-            ConnectionState::ExpectBody(_) | ConnectionState::Lingering => true,
-            ConnectionState::ExpectHead if !self.is_writing() => true,
+            ConnectionState::ExpectBody(_) | ConnectionState::Lingering(_) => true,
+            ConnectionState::ExpectHead(_) if !self.is_writing() => true,
             // Whoever goes on with it reads on.
             ConnectionState::ExpectWord => false,
             _ => self.inbox().len() < pipeline_bytes_max,
@@ -258,7 +275,7 @@ impl<U: UpperLayer> Connection<U> {
 
     /// A whole request may be waiting here until the answers before it have left.
     pub(super) fn has_read_ahead(&self) -> bool {
-        matches!(self.state, ConnectionState::ExpectHead) && !self.inbox().is_empty()
+        matches!(self.state, ConnectionState::ExpectHead(_)) && !self.inbox().is_empty()
     }
 
     pub(super) fn invariants(&self) {

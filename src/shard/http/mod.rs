@@ -20,6 +20,7 @@ mod identify;
 #[cfg(feature = "auth")]
 mod proxied;
 mod receive;
+mod seen;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ mod timers;
 mod traced;
 mod transmit;
 mod travel;
+mod unread;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -36,8 +38,8 @@ use self::connection::{Connection, ConnectionState};
 use self::identify::IdentityGate;
 use super::arena::Arena;
 use super::exchange::{
-    Closed, ConnectionKey, Destination, EndpointMethod, Exchange, ExchangeChange, ExchangeEvent,
-    OfConnection, Request, Unwritten, UpperLayer, Wire,
+    Asker, Closed, ConnectionKey, Destination, EndpointMethod, Exchange, ExchangeChange,
+    ExchangeEvent, OfConnection, Request, Unwritten, UpperLayer, Wire,
 };
 use super::fields::{AllFields, RequestFields};
 use super::memory::Memory;
@@ -58,6 +60,8 @@ pub use self::gate::RequestPolicy;
 #[cfg(feature = "auth")]
 pub use self::identify::{IdentityAnswer, IdentityQuestion, UnknownSender};
 pub(super) use self::receive::Input;
+pub(super) use self::seen::SeenConnection;
+use self::unread::UnreadAnswers;
 
 pub(super) struct Http<U: UpperLayer> {
     limits: Limits,
@@ -92,6 +96,7 @@ pub(super) struct Http<U: UpperLayer> {
     /// None: nobody watches.
     traces: Option<Box<Traces>>,
     stats: WireStats,
+    unread: UnreadAnswers,
 }
 
 /// What the driver is to do; see [`Effect`](super::Effect), which has these in the same words.
@@ -166,6 +171,7 @@ impl<U: UpperLayer> Http<U> {
             serving: None,
             traces: None,
             stats: WireStats::default(),
+            unread: UnreadAnswers::default(),
         }
     }
 
@@ -256,6 +262,7 @@ impl<U: UpperLayer> Http<U> {
     pub(super) fn invariants(&self) {
         self.held_invariants();
         self.stats_invariants();
+        self.unread_invariants();
         for (_, connection) in self.connections.iter() {
             connection.invariants();
         }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::super::Millis;
+use super::connection::ConnectionsPortion;
 use super::place::{RowPosition, ViewPlace};
 use crate::mcp::ProtocolVersion;
 use crate::principal::PrincipalId;
@@ -21,6 +22,7 @@ pub enum ViewAnswer {
     Draining,
     /// The oldest first.
     LastEnded(Vec<EndedRow>),
+    Connections(ConnectionsPortion),
     /// So many.
     Subscribers(usize),
     Missing(MissingRow),
