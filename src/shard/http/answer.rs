@@ -186,9 +186,7 @@ impl<U: UpperLayer> Wire<U::Owner> for Http<U> {
 
     #[inline]
     fn answered_for(&mut self, key: Exchange, asker: Asker) {
-        if let Some(connection) = self.connections.get_mut(key) {
-            connection.state.set_asker(asker);
-        }
+        self.set_asker(key, asker);
     }
 
     fn unread_by(&self, asker: Asker) -> Unwritten {

@@ -121,11 +121,13 @@ impl<O> ConnectionState<O> {
         }
     }
 
-    /// Nothing is done where no answer is whole.
-    pub(super) fn set_asker(&mut self, asker: Asker) {
-        if let ConnectionState::ExpectHead(it) | ConnectionState::Lingering(it) = self {
-            *it = Some(asker);
-        }
+    /// False: no answer is whole.
+    pub(super) fn set_asker(&mut self, asker: Asker) -> bool {
+        let (ConnectionState::ExpectHead(it) | ConnectionState::Lingering(it)) = self else {
+            return false;
+        };
+        *it = Some(asker);
+        true
     }
 }
 

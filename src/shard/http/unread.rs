@@ -1,5 +1,8 @@
 //! Answers that are whole and that their clients do not read, by whose they were: for operators, who look for slow clients by
 //! their sessions. A table of those few; a stream says for itself whose it is.
+//!
+//! A connection is here from a write that the kernel did not take whole to the end of that. Of several answers that wait on it
+//! the last says whose it is.
 
 use std::collections::HashMap;
 
@@ -8,34 +11,57 @@ use super::{Asker, ConnectionKey, Http, Unwritten, UpperLayer};
 #[derive(Default)]
 pub(super) struct UnreadAnswers {
     of: HashMap<Asker, Vec<ConnectionKey>>,
+    asker_of: HashMap<ConnectionKey, Asker>,
+}
+
+impl UnreadAnswers {
+    fn note(&mut self, key: ConnectionKey, asker: Asker) {
+        self.forget(key);
+        self.asker_of.insert(key, asker);
+        self.of.entry(asker).or_default().push(key);
+    }
+
+    fn forget(&mut self, key: ConnectionKey) {
+        let Some(asker) = self.asker_of.remove(&key) else {
+            return;
+        };
+        if let Some(own) = self.of.get_mut(&asker) {
+            own.retain(|it| *it != key);
+            if own.is_empty() {
+                self.of.remove(&asker);
+            }
+        }
+    }
 }
 
 impl<U: UpperLayer> Http<U> {
+    /// An answer is whole, and this one's.
+    #[inline]
+    pub(super) fn set_asker(&mut self, key: ConnectionKey, asker: Asker) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        let is_whole = connection.state.set_asker(asker);
+        if is_whole && connection.in_flight {
+            self.unread.note(key, asker);
+        }
+    }
+
     /// The kernel did not take all that was written to this connection.
     pub(super) fn note_unread(&mut self, key: ConnectionKey) {
         let connection = self.connections.get(key);
         if let Some(asker) = connection.and_then(|it| it.state.asker()) {
-            self.unread.of.entry(asker).or_default().push(key);
+            self.unread.note(key, asker);
         }
     }
 
     /// It has by now, or the connection is over.
     pub(super) fn forget_unread(&mut self, key: ConnectionKey) {
-        if self.unread.of.is_empty() {
-            return;
-        }
-        let connection = self.connections.get(key);
-        let Some(asker) = connection.and_then(|it| it.state.asker()) else {
-            return;
-        };
-        if let Some(own) = self.unread.of.get_mut(&asker) {
-            own.retain(|it| *it != key);
-            if own.is_empty() {
-                self.unread.of.remove(&asker);
+        if !self.unread.asker_of.is_empty() {
+            self.unread.forget(key);
+            if self.unread.asker_of.is_empty() {
+                self.unread = UnreadAnswers::default();
             }
-        }
-        if self.unread.of.is_empty() {
-            self.unread.of = HashMap::new();
         }
     }
 
@@ -54,20 +80,14 @@ impl<U: UpperLayer> Http<U> {
         sum
     }
 
-    /// Panics if those are not in the table whose answers are not read. For tests.
+    /// Panics if somebody is in the table whose answers were read. For tests.
     pub(super) fn unread_invariants(&self) {
-        let known = |asker, key| {
-            let own = self.unread.of.get(&asker);
-            own.is_some_and(|own| own.contains(&key))
-        };
-        let blocked = self.connections.iter().filter(|(_, it)| it.in_flight);
-        let blocked = blocked.filter_map(|(key, it)| Some((it.state.asker()?, key)));
-        let mut count = 0;
-        for (asker, key) in blocked {
-            assert!(known(asker, key), "an answer that nobody knows is unread");
-            count += 1;
+        for (key, asker) in &self.unread.asker_of {
+            let connection = self.connections.get(*key);
+            assert!(connection.is_some_and(|it| it.in_flight), "it was read");
+            assert!(self.unread.of[asker].contains(key));
         }
         let all = self.unread.of.values().map(Vec::len).sum::<usize>();
-        assert_eq!(count, all, "answers that were read");
+        assert_eq!(all, self.unread.asker_of.len());
     }
 }
