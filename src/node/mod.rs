@@ -36,6 +36,7 @@ mod observe;
 #[cfg_attr(not(feature = "admin"), path = "unattended.rs")]
 mod operators;
 mod options;
+mod sight;
 mod start;
 #[cfg(feature = "metrics")]
 mod stats;
@@ -60,3 +61,4 @@ pub use self::options::{
     CORES_MAX, DRAIN_ALONE, DRAIN_BEHIND_PROXY, Options, PEER_SECRET_BYTES_MIN, Pinning,
     STATE_KEY_BYTES, StateKey,
 };
+pub use self::sight::{ListedSession, NodeStats};
