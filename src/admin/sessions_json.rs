@@ -14,7 +14,7 @@ use crate::wire::operator_name::OperatorName;
 
 pub(super) fn row_json(row: &SessionRow) -> Value {
     let since = row.blocked_since.map(unix_ms_of);
-    let who = Who {
+    let who = RowHead {
         name: &row.name,
         version: row.version,
         client: row.client.as_ref(),
@@ -58,7 +58,7 @@ pub(super) fn detail_json(detail: &SessionDetail) -> Value {
 }
 
 pub(super) fn ended_json(row: &EndedRow) -> Value {
-    let who = Who {
+    let who = RowHead {
         name: &row.name,
         version: row.version,
         client: row.client.as_ref(),
@@ -74,7 +74,7 @@ pub(super) fn ended_json(row: &EndedRow) -> Value {
 }
 
 /// What is said of each, whether it is there or was.
-struct Who<'a> {
+struct RowHead<'a> {
     name: &'a OperatorName,
     version: ProtocolVersion,
     client: Option<&'a ClientName>,
@@ -82,7 +82,7 @@ struct Who<'a> {
     created_at: Millis,
 }
 
-impl Who<'_> {
+impl RowHead<'_> {
     fn with(&self, more: Value) -> Value {
         let own = json!({
             "name": self.name.to_string(),

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Node;
-use crate::mcp::ProtocolVersion;
 use crate::principal::PrincipalId;
 use crate::runtime::{Publisher, unix_ms, unix_ms_of};
 use crate::shard::view::{
@@ -49,7 +48,7 @@ pub struct ListedSession {
     /// The session id without its secret: nobody can use the session by that.
     pub name: String,
     /// The revision that it speaks.
-    pub version: ProtocolVersion,
+    pub version: &'static str,
     /// What its client calls itself: name and version.
     pub client: Option<(String, String)>,
     /// None: nobody is asked who they are.
@@ -188,7 +187,7 @@ impl ListedSession {
         let client = row.client.map(|it| (it.name.into(), it.version.into()));
         ListedSession {
             name: row.name.to_string(),
-            version: row.version,
+            version: row.version.as_str(),
             client,
             principal: row.principal,
             core: row.core.into(),

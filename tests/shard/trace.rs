@@ -20,17 +20,22 @@ use crate::view::{ask, names};
 const V11: &str = "2025-11-25";
 
 /// All of a session's id but its secret.
-pub fn name_of(session: &str) -> OperatorName {
+pub(crate) fn name_of(session: &str) -> OperatorName {
     let name = session[..session.len() - 22].parse();
     name.expect("a session's name")
 }
 
-pub fn named(session: &str) -> TraceTarget {
+pub(crate) fn named(session: &str) -> TraceTarget {
     TraceTarget::Named(name_of(session))
 }
 
 /// On every core, as a node does it. Whether one of them has whoever it is.
-pub fn watch(client: &mut Client, id: u64, target: TraceTarget, with_contents: bool) -> bool {
+pub(crate) fn watch(
+    client: &mut Client,
+    id: u64,
+    target: TraceTarget,
+    with_contents: bool,
+) -> bool {
     let wish = TraceWish {
         id: TraceId(id),
         target,

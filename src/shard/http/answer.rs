@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use super::connection::{Connection, ConnectionState, Hold};
 use super::{
-    Asker, Closed, ConnectionKey, Exchange, ExchangeChange, Http, HttpOutput, Refused, Unwritten,
-    UpperLayer, Wire,
+    AnswerOwner, Closed, ConnectionKey, Exchange, ExchangeChange, Http, HttpOutput, Refused,
+    Unwritten, UpperLayer, Wire,
 };
 use crate::limits::UNSENT_BYTES_MAX;
 use crate::shard::refused::CHALLENGE;
@@ -185,11 +185,11 @@ impl<U: UpperLayer> Wire<U::Owner> for Http<U> {
     }
 
     #[inline]
-    fn answered_for(&mut self, key: Exchange, asker: Asker) {
+    fn answered_for(&mut self, key: Exchange, asker: AnswerOwner) {
         self.set_asker(key, asker);
     }
 
-    fn unread_by(&self, asker: Asker) -> Unwritten {
+    fn unread_by(&self, asker: AnswerOwner) -> Unwritten {
         self.unread_of(asker)
     }
 }

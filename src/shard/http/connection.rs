@@ -20,7 +20,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 use super::documents::PublicDocument;
-use super::{Asker, Millis, Refused, Timer, UpperLayer};
+use super::{AnswerOwner, Millis, Refused, Timer, UpperLayer};
 use crate::budget::Charge;
 use crate::clients::Client;
 use crate::principal::Identity;
@@ -102,7 +102,7 @@ impl CountsFor {
 /// `O` owns the request that is served.
 pub(super) enum ConnectionState<O> {
     /// With whose the answer before it was, if anybody said so: it may not be written yet.
-    ExpectHead(Option<Asker>),
+    ExpectHead(Option<AnswerOwner>),
     ExpectBody(Box<Partial>),
     /// A whole request, with a large body that the driver looks at on another thread.
     ExpectLook(Box<Partial>),
@@ -110,11 +110,11 @@ pub(super) enum ConnectionState<O> {
     ExpectWord,
     /// The request is being served. Its answer is whole at once or a stream.
     ExpectAnswer(O),
-    Lingering(Option<Asker>),
+    Lingering(Option<AnswerOwner>),
 }
 
 impl<O> ConnectionState<O> {
-    pub(super) fn asker(&self) -> Option<Asker> {
+    pub(super) fn asker(&self) -> Option<AnswerOwner> {
         match self {
             ConnectionState::ExpectHead(asker) | ConnectionState::Lingering(asker) => *asker,
             _ => None,
@@ -122,7 +122,7 @@ impl<O> ConnectionState<O> {
     }
 
     /// False: no answer is whole.
-    pub(super) fn set_asker(&mut self, asker: Asker) -> bool {
+    pub(super) fn set_asker(&mut self, asker: AnswerOwner) -> bool {
         let (ConnectionState::ExpectHead(it) | ConnectionState::Lingering(it)) = self else {
             return false;
         };

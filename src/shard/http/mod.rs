@@ -38,8 +38,8 @@ use self::connection::{Connection, ConnectionState};
 use self::identify::IdentityGate;
 use super::arena::Arena;
 use super::exchange::{
-    Asker, Closed, ConnectionKey, Destination, EndpointMethod, Exchange, ExchangeChange,
-    ExchangeEvent, OfConnection, Request, Unwritten, UpperLayer, Wire,
+    AnswerOwner, Closed, ConnectionKey, Destination, EndpointMethod, Exchange, ExchangeChange,
+    ExchangeEvent, OfConnection, Request, SeenExchange, Unwritten, UpperLayer, Wire,
 };
 use super::fields::{AllFields, RequestFields};
 use super::memory::Memory;
@@ -60,7 +60,6 @@ pub use self::gate::RequestPolicy;
 #[cfg(feature = "auth")]
 pub use self::identify::{IdentityAnswer, IdentityQuestion, UnknownSender};
 pub(super) use self::receive::Input;
-pub(super) use self::seen::SeenConnection;
 use self::unread::UnreadAnswers;
 
 pub(super) struct Http<U: UpperLayer> {

@@ -1,29 +1,16 @@
 //! A connection as operators see it, before the engine says whose it is.
 
 use super::connection::ConnectionState;
-use super::{Asker, ConnectionKey, Http, Unwritten, UpperLayer};
-use crate::clients::Client;
-
-pub(in crate::shard) struct SeenConnection<O> {
-    pub(in crate::shard) key: ConnectionKey,
-    pub(in crate::shard) peer: Option<Client>,
-    pub(in crate::shard) client: Option<Client>,
-    pub(in crate::shard) unwritten: Unwritten,
-    /// Of the request that is served.
-    pub(in crate::shard) owner: Option<O>,
-    /// Of the answer before.
-    pub(in crate::shard) asker: Option<Asker>,
-    pub(in crate::shard) is_stream: bool,
-}
+use super::{Http, SeenExchange, UpperLayer};
 
 impl<U: UpperLayer> Http<U> {
     pub(in crate::shard) fn slot_count(&self) -> usize {
         self.connections.slot_count()
     }
 
-    pub(in crate::shard) fn seen_in(&self, slot: u32) -> Option<SeenConnection<U::Owner>> {
+    pub(in crate::shard) fn seen_in(&self, slot: u32) -> Option<SeenExchange<U::Owner>> {
         let (key, connection) = self.connections.in_slot(slot)?;
-        Some(SeenConnection {
+        Some(SeenExchange {
             key,
             peer: connection.peer,
             client: connection.client,

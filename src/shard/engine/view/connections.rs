@@ -4,8 +4,7 @@ use super::super::keys::StreamKey;
 use super::super::{Engine, ExchangeOwner, SessionKey};
 use super::principal_of;
 use crate::shard::arena::Key;
-use crate::shard::exchange::ConnectionKey;
-use crate::shard::http::SeenConnection;
+use crate::shard::exchange::{ConnectionKey, SeenExchange};
 use crate::shard::view::{ConnectionRow, StreamKind};
 use crate::wire::operator_name::ConnectionName;
 use crate::wire::session_id::Locator;
@@ -28,7 +27,7 @@ impl Engine {
 
     pub(in crate::shard) fn connection_row(
         &self,
-        seen: &SeenConnection<ExchangeOwner>,
+        seen: &SeenExchange<ExchangeOwner>,
     ) -> ConnectionRow {
         let (session, kind) = match seen.owner {
             Some(ExchangeOwner::Call(call)) => (
