@@ -148,8 +148,8 @@ pub use node::AuthOptions;
 #[cfg(feature = "redis")]
 pub use node::ClusterConfig;
 pub use node::{
-    IntoHandler, Node, NodeBuilder, NodeCounts, NodeError, Options, Pinning, STATE_KEY_BYTES,
-    StateKey,
+    IntoHandler, ListedSession, Node, NodeBuilder, NodeCounts, NodeError, NodeStats, Options,
+    Pinning, STATE_KEY_BYTES, StateKey,
 };
 pub use principal::{
     Action, Decision, Identity, ListKind, NoPrincipal, PrincipalId, Scopes, UnixSeconds,

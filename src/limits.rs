@@ -61,8 +61,8 @@ pub const GAP_OFFSETS: u64 = 1 << 20;
 /// somebody scrolls through, 300 KB.
 pub const ENDED_KEPT: usize = 1_000;
 
-/// Requests of sessions that were answered with an error, as each core remembers them for operators, and how many of one
-/// session's are told. A client that makes as many alone takes 300 KB, and the place of those of others.
+/// Requests of sessions that were answered with an error, as each core remembers them for operators, 300 KB, and how many of
+/// one session are. Beyond that the session goes first whose last one is longest ago.
 pub const ERRORS_KEPT: usize = 1_000;
 pub const ERRORS_TOLD: usize = 5;
 

@@ -38,6 +38,7 @@ mod operators;
 mod options;
 #[cfg(all(feature = "admin", feature = "redis"))]
 mod questions;
+mod sight;
 mod start;
 #[cfg(feature = "metrics")]
 mod stats;
@@ -62,3 +63,4 @@ pub use self::options::{
     CORES_MAX, DRAIN_ALONE, DRAIN_BEHIND_PROXY, Options, PEER_SECRET_BYTES_MIN, Pinning,
     STATE_KEY_BYTES, StateKey,
 };
+pub use self::sight::{ListedSession, NodeStats};

@@ -192,6 +192,7 @@ impl Plan {
                 publisher: self.setup.publisher.clone(),
                 commons: self.setup.commons.clone(),
                 counters: self.counters.clone(),
+                stats: self.setup.stats.clone(),
                 authorities: self.authorities.clone(),
                 watch: watch.clone(),
                 #[cfg(feature = "auth")]

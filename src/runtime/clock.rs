@@ -9,7 +9,7 @@ use crate::shard::Millis;
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Starts at 1,000, so that "so many ms ago" never falls below zero for anything short.
-pub(super) fn now() -> Millis {
+pub(crate) fn now() -> Millis {
     START.elapsed().as_millis() as Millis + 1_000
 }
 

@@ -47,7 +47,7 @@ mod trace_sink;
 mod turns;
 mod watchdog;
 
-pub(crate) use self::clock::{unix_ms, unix_ms_of};
+pub(crate) use self::clock::{now, unix_ms, unix_ms_of};
 pub use self::cluster_handle::{ClusterAccess, ClusterHandle, SessionOwner};
 pub(crate) use self::cores::{Cores, CoresSetup, MakeHandler, OwnSetup};
 pub(crate) use self::engine::SCRATCH_BYTES;

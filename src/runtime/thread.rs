@@ -285,9 +285,8 @@ fn take_message(core: &Rc<Core>, message: CoreMessage) {
             let told = core.shard.borrow_mut().handle_view(now, &question);
             let _ = answer.send(told);
         }
-        CoreMessage::Trace { wish, sink, answer } => {
-            let _ = answer.send(core.begin_trace(wish, sink));
-        }
+        CoreMessage::Trace { wish, sink, answer } => core.begin_trace(wish, sink, answer),
+        CoreMessage::SearchForTrace { id, answer } => core.search_for_trace(id, answer),
         CoreMessage::EndTrace(id) => core.end_trace(id),
         CoreMessage::Announce => core.shard.borrow_mut().handle_announce(),
         CoreMessage::Verify => core.shard.borrow_mut().handle_verify(),

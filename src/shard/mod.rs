@@ -77,7 +77,7 @@ pub use self::stats::{
     OperationEnd, OperationLabels, StreamCounts,
 };
 pub use self::stays::{NotTaken, StaysBecause};
-pub use self::trace::{TraceEvent, TraceId, TraceKind, TraceTarget, TraceWish, Traced};
+pub use self::trace::{TraceBegun, TraceEvent, TraceId, TraceKind, TraceTarget, TraceWish, Traced};
 pub use self::travel::{GivenBack, TravellingConnection, TravellingSession};
 pub use self::wheel::Millis;
 

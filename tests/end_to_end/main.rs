@@ -36,6 +36,7 @@ mod publish;
     reason = "other test programs have it below `support`"
 )]
 mod random;
+mod replaced_token;
 mod server;
 mod syscalls;
 mod tally;

@@ -5,7 +5,9 @@ use pinfold::internals::limits::{
     Limits, TRACE_CONTENTS_BYTES_MAX, TRACE_WAITING_BYTES_MAX, TRACE_WAITING_MAX, TRACES_MAX,
 };
 use pinfold::internals::shard::view::{SessionFilter, StreamKind, ViewQuestion};
-use pinfold::internals::shard::{TraceEvent, TraceId, TraceKind, TraceTarget, TraceWish, Traced};
+use pinfold::internals::shard::{
+    TraceBegun, TraceEvent, TraceId, TraceKind, TraceTarget, TraceWish, Traced,
+};
 use pinfold::internals::wire::operator_name::OperatorName;
 use pinfold::mcp::RpcError;
 use serde_json::json;
@@ -18,12 +20,12 @@ use crate::view::{ask, names};
 const V11: &str = "2025-11-25";
 
 /// All of a session's id but its secret.
-fn name_of(session: &str) -> OperatorName {
+pub(crate) fn name_of(session: &str) -> OperatorName {
     let name = session[..session.len() - 22].parse();
     name.expect("a session's name")
 }
 
-fn named(session: &str) -> TraceTarget {
+pub(crate) fn named(session: &str) -> TraceTarget {
     TraceTarget::Named(name_of(session))
 }
 
@@ -40,7 +42,13 @@ pub(crate) fn watch(
         with_contents,
     };
     let cores = client.node.cores.iter_mut();
-    let here = cores.map(|core| core.shard.handle_trace(wish));
+    let here = cores.map(|core| {
+        let mut begun = core.shard.handle_trace(wish);
+        while begun == TraceBegun::Searching {
+            begun = core.shard.search_for_trace(wish.id);
+        }
+        begun == TraceBegun::Here
+    });
     here.fold(false, |any, here| any | here)
 }
 

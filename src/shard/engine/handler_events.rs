@@ -69,6 +69,9 @@ impl Engine {
         match state.answer_to {
             AnswerTo::Exchange(connection) | AnswerTo::Plain(connection) => {
                 wire.answer(connection, status, &[], &message);
+                if let Some(session) = state.session {
+                    wire.answered_for(connection, session.into());
+                }
             }
             AnswerTo::Stream(stream) => self.push_answer(wire, stream, &message),
             AnswerTo::Nobody => {}

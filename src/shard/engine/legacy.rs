@@ -54,6 +54,7 @@ impl Engine {
                     Some(_) => self.serve_on_stream(wire, post, session, call),
                     None => self.serve_request(wire, post, session, call),
                 }
+                wire.answered_for(key, session.into());
             }
             Message::Notification { method, params } => {
                 self.take_notification(wire, session, &method, params);
@@ -94,7 +95,7 @@ impl Engine {
             let sentence = "A batch with requests in it is answered with text/event-stream: Accept must name it.";
             return wire.refuse(key, None, &not_acceptable(sentence));
         }
-        self.count_requests(session, u32::from(count));
+        self.count_requests_among(session, &messages);
         let stream = (count > 0).then(|| self.open_response_stream(wire, key, session, count));
         for message in messages {
             match (message, stream) {

@@ -101,12 +101,12 @@ impl<U: UpperLayer> Http<U> {
             };
             let rest = &bytes[*used..];
             let step = match connection.state {
-                ConnectionState::Lingering => ReceiveStep::Used(rest.len()),
+                ConnectionState::Lingering(_) => ReceiveStep::Used(rest.len()),
                 ConnectionState::ExpectWord
                 | ConnectionState::ExpectLook(_)
                 | ConnectionState::ExpectOperators
                 | ConnectionState::ExpectAnswer(_) => ReceiveStep::Starved,
-                ConnectionState::ExpectHead => self.receive_head(key, rest, upper),
+                ConnectionState::ExpectHead(_) => self.receive_head(key, rest, upper),
                 ConnectionState::ExpectBody(_) => self.receive_body(key, rest, upper),
             };
             match step {
@@ -139,7 +139,7 @@ impl<U: UpperLayer> Http<U> {
         if !matches!(connection.state, ConnectionState::ExpectLook(_)) {
             return None;
         }
-        let state = std::mem::replace(&mut connection.state, ConnectionState::ExpectHead);
+        let state = std::mem::replace(&mut connection.state, ConnectionState::ExpectHead(None));
         let ConnectionState::ExpectLook(partial) = state else {
             return None;
         };
@@ -384,7 +384,7 @@ impl<U: UpperLayer> Http<U> {
         let Some(connection) = self.connections.get_mut(key) else {
             return ReceiveStep::Starved;
         };
-        let state = std::mem::replace(&mut connection.state, ConnectionState::ExpectHead);
+        let state = std::mem::replace(&mut connection.state, ConnectionState::ExpectHead(None));
         let ConnectionState::ExpectBody(mut partial) = state else {
             return ReceiveStep::Starved;
         };
