@@ -11,6 +11,7 @@ use super::authentication;
 use super::cluster::{Authorities, ClusterMember, Membership};
 use super::control_thread::{ControlSetup, ControlThread};
 use super::counted::Counters;
+use super::exporting::{SpanExport, SpanThread};
 use super::handle::NodeInner;
 use super::listen::Listeners;
 use super::operators::Operators;
@@ -46,6 +47,7 @@ struct Plan {
     member: Option<ClusterMember>,
     counters: Counters,
     authorities: Authorities,
+    spans: SpanExport,
 }
 
 impl NodeBuilder {
@@ -88,14 +90,20 @@ impl NodeBuilder {
         let bus = plan.member.as_ref().map(|it| it.bus.clone());
         let loaded = move || bus.as_ref().map(|it| it.loaded().availability());
         let board = plan.setup.stats.clone();
-        plan.counters.show_node(&node, board, loaded);
+        plan.counters.show_node(&node, board, (loaded, &plan.spans));
+        let spans = plan.spans.clone();
         let membership = plan.member.as_ref().map(|it| it.membership.clone());
-        let control = on_listening(&node).and_then(|()| plan.start_control(&node));
-        match control {
-            Ok(control) => {
+        let spans = spans.start(node.options());
+        let started = spans.and_then(|spans| {
+            on_listening(&node)?;
+            Ok((spans, plan.start_control(&node)?))
+        });
+        match started {
+            Ok((spans, control)) => {
                 let ending = NodeShutdown {
                     cores,
                     control,
+                    spans,
                     membership,
                     node: node.clone(),
                 };
@@ -135,6 +143,7 @@ impl Plan {
         } = Listeners::open(&options, listeners, cores)?;
         let authorities = Authorities::default();
         let member = ClusterMember::of(&options, &addresses, &counters, &authorities, &publisher)?;
+        let spans = SpanExport::of(&options);
         let access = member.as_ref().map(ClusterMember::access);
         let commons = Commons::new(&options.limits, options.trusted_proxies.clone());
         counters.show(&commons);
@@ -164,6 +173,7 @@ impl Plan {
             make_handler,
             publisher,
             stats: StatsBoard::new(cores),
+            spans: spans.of_cores(),
             #[cfg(feature = "auth")]
             credentials,
         };
@@ -182,6 +192,7 @@ impl Plan {
             member,
             counters,
             authorities,
+            spans,
         })
     }
 
@@ -231,6 +242,7 @@ impl Plan {
 struct NodeShutdown {
     cores: Cores,
     control: Option<ControlThread>,
+    spans: SpanThread,
     membership: Option<Arc<Membership>>,
     node: Node,
 }
@@ -238,6 +250,7 @@ struct NodeShutdown {
 impl NodeShutdown {
     fn run(self) {
         let ended = self.cores.join();
+        self.spans.flush();
         let publisher = self.node.publisher();
         publisher.leave(UNSENT_WITHIN);
         if let Some(membership) = self.membership {
@@ -246,6 +259,7 @@ impl NodeShutdown {
         if let Some(control) = self.control {
             control.end();
         }
+        drop(self.spans);
         publisher.set_ended();
         self.node.shared.drained.reach(());
         let reached = self.node.shared.ended.clone();

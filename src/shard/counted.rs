@@ -1,7 +1,7 @@
 //! What can be counted of a shard beside its entries: what it has counted itself, and what tests compare.
 
 use super::stats::CoreStats;
-use super::{Engine, Http, Shard};
+use super::{CallKey, Engine, Http, Shard};
 use crate::clients::Client;
 
 impl Shard {
@@ -13,6 +13,12 @@ impl Shard {
         copy.gauges.connections = connections;
         let bytes = connections * Http::<Engine>::ENTRY_BYTES;
         copy.gauges.memory_lines[0] = ("connections", bytes);
+    }
+
+    /// The JSON-RPC id of a call's request, as JSON. None: it is over.
+    #[must_use]
+    pub fn request_id(&self, call: CallKey) -> Option<&str> {
+        self.engine.request_id(call)
     }
 
     /// What its clients hold here, as it is counted for the whole node: sessions and connections. For tests.
