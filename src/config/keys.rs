@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::ServeOptions;
 use super::log_filter::LogFilter;
-use super::units::{FileOrUrl, Milliseconds, Share, Size};
+use super::units::{FileOrUrl, Fraction, Milliseconds, Size};
 use crate::auth::is_url;
 
 /// Each heading of the help of `pinfold serve`, and the table that its options are in. None: they stand before all tables.
@@ -277,7 +277,7 @@ impl ValueKind {
             (TypeId::of::<u32>(), ValueKind::Count),
             (TypeId::of::<Size>(), ValueKind::Size),
             (TypeId::of::<Milliseconds>(), ValueKind::Time),
-            (TypeId::of::<Share>(), ValueKind::Share),
+            (TypeId::of::<Fraction>(), ValueKind::Share),
             (TypeId::of::<PathBuf>(), ValueKind::Path),
             (TypeId::of::<FileOrUrl>(), ValueKind::Path),
         ];

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::units::Share;
+use super::units::Fraction;
 use super::{ConfigError, Machine};
 
 #[derive(Args, Clone, Debug)]
@@ -25,10 +25,10 @@ pub struct TraceOptions {
     /// Share of the calls without a traceparent that become spans, from 0 to 1. Of those with one its sender says whether
     /// they do
     #[arg(long, env = "PINFOLD_OTLP_SAMPLE", value_name = "SHARE", default_value = "1", value_parser = share)]
-    pub otlp_sample: Share,
+    pub otlp_sample: Fraction,
 }
 
-fn share(text: &str) -> Result<Share, String> {
+fn share(text: &str) -> Result<Fraction, String> {
     text.parse()
 }
 

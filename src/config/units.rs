@@ -20,7 +20,7 @@ pub struct Milliseconds(pub u64);
 
 /// A part of the whole, from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Share(pub f64);
+pub struct Fraction(pub f64);
 
 const SIZE_UNITS: [(&str, u64); 4] = [
     ("GiB", 1 << 30),
@@ -91,12 +91,12 @@ impl FromStr for Milliseconds {
     }
 }
 
-impl FromStr for Share {
+impl FromStr for Fraction {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.parse() {
-            Ok(share) if (0.0..=1.0).contains(&share) => Ok(Share(share)),
+            Ok(share) if (0.0..=1.0).contains(&share) => Ok(Fraction(share)),
             _ => Err("must be a share from 0 to 1, such as 0.1".to_owned()),
         }
     }
@@ -119,7 +119,7 @@ impl fmt::Display for Size {
     }
 }
 
-impl fmt::Display for Share {
+impl fmt::Display for Fraction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

@@ -1,5 +1,5 @@
 //! Spans in the form of OTLP, named and described as OpenTelemetry's semantic conventions for MCP have it
-//! (`docs/gen-ai/mcp.md` of `open-telemetry/semantic-conventions-genai`). What is ours alone begins with `pinfold.`.
+//! (<https://opentelemetry.io/docs/specs/semconv/gen-ai/mcp>). What is ours alone begins with `pinfold.`.
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -63,7 +63,7 @@ fn span_of(record: &SpanRecord) -> Span {
         start_time_unix_nano: record.started_ns,
         end_time_unix_nano: record.ended_ns,
         attributes: attributes(record),
-        status: Some(status_of(&record.end)),
+        status: Some(status_of(record.end)),
         ..Span::default()
     }
 }
@@ -117,22 +117,21 @@ fn attributes(record: &SpanRecord) -> Vec<KeyValue> {
         SpanEnd::Fine => (None, None),
         SpanEnd::ToolFailed => (Some("tool_error".to_owned()), None),
         SpanEnd::Cancelled => (Some("cancelled".to_owned()), None),
-        SpanEnd::Error { code, .. } => (Some(code.to_string()), Some(code.to_string())),
+        SpanEnd::Error(code) => (Some(code.to_string()), Some(code.to_string())),
     };
     told("error.type", kind);
     told("rpc.response.status_code", code);
     all
 }
 
-fn status_of(end: &SpanEnd) -> Status {
-    let (code, message) = match end {
-        SpanEnd::Fine => (StatusCode::Unset, String::new()),
-        SpanEnd::ToolFailed | SpanEnd::Cancelled => (StatusCode::Error, String::new()),
-        SpanEnd::Error { message, .. } => (StatusCode::Error, message.to_string()),
+fn status_of(end: SpanEnd) -> Status {
+    let code = match end {
+        SpanEnd::Fine => StatusCode::Unset,
+        SpanEnd::ToolFailed | SpanEnd::Cancelled | SpanEnd::Error(_) => StatusCode::Error,
     };
     Status {
         code: code.into(),
-        message,
+        ..Status::default()
     }
 }
 
@@ -202,10 +201,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_name_for_each_tool_that_a_client_makes_up() {
-        let error = SpanEnd::Error {
-            code: -32602,
-            message: "Unknown tool".into(),
-        };
+        let error = SpanEnd::Error(-32602);
         for (end, name, kind, status) in [
             (SpanEnd::Fine, "tools/call hello", None, 0),
             (

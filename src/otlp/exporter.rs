@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
 use super::encode;
-use super::post::{Posted, Poster};
+use super::post::{BatchAnswer, Poster};
 use super::queue::SpanQueue;
 use super::record::SpanRecord;
 use super::settings::OtlpOptions;
@@ -147,17 +147,17 @@ impl Sending {
                 break;
             };
             match self.poster.post(&body, within) {
-                Posted::Taken { rejected, said } => {
+                BatchAnswer::Taken { rejected, said } => {
                     let rejected = rejected.min(count);
                     self.queue.note_exported(count - rejected);
                     self.queue.note_dropped(rejected);
                     return self.note_taken(rejected, &said);
                 }
-                Posted::Never { why } => {
+                BatchAnswer::Never { why } => {
                     self.note_fault(&why);
                     break;
                 }
-                Posted::Later { after, why } => {
+                BatchAnswer::Later { after, why } => {
                     self.note_fault(&why);
                     if tried + 1 == TRIES_MAX || self.queue.ends_by().is_some() {
                         break;

@@ -19,5 +19,6 @@ mod settings;
 pub(crate) use self::exporter::{SpanExporter, SpanOrigin};
 pub(crate) use self::queue::SpanQueue;
 pub(crate) use self::record::{SpanCall, SpanEnd, SpanRecord, SpanTarget, shown};
-pub(crate) use self::settings::headers_in;
-pub use self::settings::{OtelVariables, OtlpOptions};
+pub use self::settings::OtlpOptions;
+#[cfg(feature = "cli")]
+pub(crate) use self::settings::{OtelVariables, headers_in};

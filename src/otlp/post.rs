@@ -23,7 +23,7 @@ pub(super) struct Poster {
 
 /// What became of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Posted {
+pub(super) enum BatchAnswer {
     /// All were taken, but for so many, and why.
     Taken { rejected: u64, said: String },
     /// It may work later, not before the time that the collector names.
@@ -67,7 +67,7 @@ impl Poster {
         }
     }
 
-    pub(super) fn post(&self, body: &[u8], within: Duration) -> Posted {
+    pub(super) fn post(&self, body: &[u8], within: Duration) -> BatchAnswer {
         let mut request = self
             .agent
             .post(&self.url)
@@ -95,17 +95,17 @@ impl Poster {
     }
 }
 
-fn no_answer(fault: &ureq::Error) -> Posted {
+fn no_answer(fault: &ureq::Error) -> BatchAnswer {
     let why = match fault {
         ureq::Error::Timeout(_) => "it does not answer in time".to_owned(),
         ureq::Error::HostNotFound => "there is no host of that name".to_owned(),
         fault => format!("it cannot be reached: {fault}"),
     };
-    Posted::Later { after: None, why }
+    BatchAnswer::Later { after: None, why }
 }
 
 /// As OTLP/HTTP has it: some statuses ask for another try, the others for none.
-fn judged(status: u16, retry_after: Option<u64>, body: &[u8]) -> Posted {
+fn judged(status: u16, retry_after: Option<u64>, body: &[u8]) -> BatchAnswer {
     let why = format!("it answers {status}");
     match status {
         200..=299 => {
@@ -114,16 +114,16 @@ fn judged(status: u16, retry_after: Option<u64>, body: &[u8]) -> Posted {
             let partly = partly.unwrap_or_default();
             let mut said = partly.error_message;
             said.truncate(said.floor_char_boundary(SAID_BYTES_MAX));
-            Posted::Taken {
+            BatchAnswer::Taken {
                 rejected: u64::try_from(partly.rejected_spans).unwrap_or(0),
                 said,
             }
         }
-        429 | 502 | 503 | 504 => Posted::Later {
+        429 | 502 | 503 | 504 => BatchAnswer::Later {
             after: retry_after.map(Duration::from_secs),
             why,
         },
-        _ => Posted::Never { why },
+        _ => BatchAnswer::Never { why },
     }
 }
 
@@ -138,10 +138,13 @@ mod tests {
         for status in [429, 502, 503, 504] {
             let after = Some(Duration::from_secs(7));
             let answer = judged(status, Some(7), b"");
-            assert!(matches!(answer, Posted::Later { after: it, .. } if it == after));
+            assert!(matches!(answer, BatchAnswer::Later { after: it, .. } if it == after));
         }
         for status in [301, 400, 401, 404, 413, 500] {
-            assert!(matches!(judged(status, None, b""), Posted::Never { .. }));
+            assert!(matches!(
+                judged(status, None, b""),
+                BatchAnswer::Never { .. }
+            ));
         }
     }
 
@@ -155,9 +158,9 @@ mod tests {
         };
         let said = "ü".repeat(SAID_BYTES_MAX / 2);
         let rejected = 3;
-        let right = Posted::Taken { rejected, said };
+        let right = BatchAnswer::Taken { rejected, said };
         assert_eq!(judged(200, None, &response.encode_to_vec()), right);
-        let all = Posted::Taken {
+        let all = BatchAnswer::Taken {
             rejected: 0,
             said: String::new(),
         };

@@ -16,15 +16,17 @@ const BATCH_WITHIN: Duration = Duration::from_secs(1);
 /// One for a node.
 #[derive(Default)]
 pub(crate) struct SpanQueue {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<WaitingSpans>,
     changed: Condvar,
     exported: AtomicU64,
     dropped: AtomicU64,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct WaitingSpans {
     spans: VecDeque<SpanRecord>,
+    /// Of the batch that is being sent.
+    under_way: usize,
     /// The node ends: by then all is sent, or never.
     ends_by: Option<Instant>,
 }
@@ -52,7 +54,7 @@ impl SpanQueue {
         self.fill(self.lock(), spans);
     }
 
-    fn fill(&self, mut waiting: MutexGuard<'_, Waiting>, spans: &mut Vec<SpanRecord>) {
+    fn fill(&self, mut waiting: MutexGuard<'_, WaitingSpans>, spans: &mut Vec<SpanRecord>) {
         let room = SPANS_WAITING_MAX.saturating_sub(waiting.spans.len());
         let taken = room.min(spans.len());
         self.note_dropped((spans.len() - taken) as u64);
@@ -89,15 +91,18 @@ impl SpanQueue {
         self.lock().ends_by
     }
 
-    /// What nobody will send any more.
+    /// The thread hangs, and was left behind: nobody will know what became of its batch, and nobody sends the rest.
     pub(super) fn abandon(&self) {
-        let left = std::mem::take(&mut self.lock().spans);
-        self.note_dropped(left.len() as u64);
+        let mut waiting = self.lock();
+        let left = std::mem::take(&mut waiting.spans).len() + waiting.under_way;
+        drop(waiting);
+        self.note_dropped(left as u64);
     }
 
     /// Waits for the next batch. None: the node ends, and nothing is left.
     pub(super) fn next_batch(&self) -> Option<Vec<SpanRecord>> {
         let mut waiting = self.lock();
+        waiting.under_way = 0;
         while waiting.spans.is_empty() {
             if waiting.ends_by.is_some() {
                 return None;
@@ -116,6 +121,7 @@ impl SpanQueue {
             waiting = self.wait(waiting, left);
         }
         let count = waiting.spans.len().min(BATCH_SPANS);
+        waiting.under_way = count;
         Some(waiting.spans.drain(..count).collect())
     }
 
@@ -134,14 +140,14 @@ impl SpanQueue {
 
     fn wait<'a>(
         &self,
-        waiting: MutexGuard<'a, Waiting>,
+        waiting: MutexGuard<'a, WaitingSpans>,
         span: Duration,
-    ) -> MutexGuard<'a, Waiting> {
+    ) -> MutexGuard<'a, WaitingSpans> {
         let waited = self.changed.wait_timeout(waiting, span);
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, WaitingSpans> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -163,7 +169,7 @@ mod tests {
         assert_eq!(batch.len(), BATCH_SPANS);
         queue.end(Instant::now());
         queue.abandon();
-        let lost = SPANS_WAITING_MAX - BATCH_SPANS + 8;
+        let lost = SPANS_WAITING_MAX + 8;
         assert_eq!(queue.counts(), counts(0, lost as u64));
         assert!(queue.next_batch().is_none());
     }

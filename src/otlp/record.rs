@@ -43,18 +43,15 @@ pub(crate) enum SpanTarget {
 }
 
 /// How it ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SpanEnd {
     Fine,
     /// A result that says `isError`.
     ToolFailed,
     /// Nobody waited for its answer any more.
     Cancelled,
-    /// A JSON-RPC error.
-    Error {
-        code: i32,
-        message: Box<str>,
-    },
+    /// The code of a JSON-RPC error. What it says in words is not told: that may repeat anything of the request.
+    Error(i32),
 }
 
 /// A text of a client's, as long as anybody reads it.

@@ -219,17 +219,14 @@ fn without_secret(id: &SessionId) -> OperatorName {
 }
 
 fn end_of(outcome: &Outcome) -> SpanEnd {
-    let failed = |error: &RpcError| SpanEnd::Error {
-        code: error.code,
-        message: shown(&error.message),
-    };
-    match outcome {
-        Outcome::Error(error) => failed(error),
-        Outcome::MissingScope { scopes } => failed(&RpcError::missing_scope(scopes)),
-        other => match OperationEnd::of(other) {
-            OperationEnd::ToolFailed => SpanEnd::ToolFailed,
-            _ => SpanEnd::Fine,
-        },
+    if let Outcome::MissingScope { scopes } = outcome {
+        return SpanEnd::Error(RpcError::missing_scope(scopes).code);
+    }
+    match OperationEnd::of(outcome) {
+        OperationEnd::Fine => SpanEnd::Fine,
+        OperationEnd::ToolFailed => SpanEnd::ToolFailed,
+        OperationEnd::Cancelled => SpanEnd::Cancelled,
+        OperationEnd::Error(code) => SpanEnd::Error(code),
     }
 }
 
@@ -356,7 +353,7 @@ mod tests {
         let missing = end_of(&Outcome::MissingScope {
             scopes: "notes:write".to_owned(),
         });
-        assert!(matches!(missing, SpanEnd::Error { .. }), "{missing:?}");
+        assert!(matches!(missing, SpanEnd::Error(_)), "{missing:?}");
         let failed = r#"{"content":[],"isError":true}"#.to_owned();
         let failed = Outcome::Result {
             json: failed,
