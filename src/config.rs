@@ -176,12 +176,7 @@ impl Config {
             policy,
             ..who_gets_in(&authentication, &listening, &mut wrong)
         };
-        #[cfg_attr(
-            not(feature = "otlp"),
-            expect(unused_variables, reason = "there are none")
-        )]
-        let spans = traces::check(&traces, machine);
-        let spans = kept(spans, &mut wrong).unwrap_or_default();
+        let spans = kept(traces::check(&traces, machine), &mut wrong).flatten();
         let state_key = running.state_key_file.as_deref().map(read_state_key);
         let state_key = kept(state_key.transpose(), &mut wrong).flatten();
         let cores = kept(cores(running.cores, machine), &mut wrong).unwrap_or_default();
@@ -214,14 +209,12 @@ impl Config {
                 auth_grace_ms: authentication.auth_grace.0,
                 ..limits(&bounds, &times, machine)
             },
-            #[cfg(feature = "otlp")]
-            otlp: spans,
             place_at_random: running.place_at_random,
             break_thread: running.break_thread,
             ..Options::default()
         };
         Ok(Config {
-            node,
+            node: traces::with(node, spans),
             admin_token_file: listening.admin_token_file,
             app: running.app,
             log: (running.log, running.log_format),

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::units::Fraction;
 use super::{ConfigError, Machine};
+use crate::node::Options;
 
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Traces")]
@@ -72,6 +73,18 @@ pub(super) fn check(
     let to = to.with_sample(options.otlp_sample.0);
     let wrong = |allowed| ConfigError::new("--otlp-sample", options.otlp_sample, allowed);
     Ok(Some(to.map_err(wrong)?))
+}
+
+/// The options of a node, with where its spans go.
+#[cfg(feature = "otlp")]
+pub(super) fn with(mut node: Options, spans: Option<crate::otlp::OtlpOptions>) -> Options {
+    node.otlp = spans;
+    node
+}
+
+#[cfg(not(feature = "otlp"))]
+pub(super) fn with(node: Options, _: Option<()>) -> Options {
+    node
 }
 
 /// # Errors

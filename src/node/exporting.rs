@@ -71,10 +71,15 @@ impl SpanExport {
 }
 
 impl SpanThread {
-    /// No core has any more of them. What waits is sent meanwhile; dropped, this waits for that.
+    /// No core has any more of them: what waits is sent meanwhile.
     pub(super) fn flush(&self) {
         if let Some(exporter) = &self.0 {
             exporter.flush();
         }
+    }
+
+    /// Waits for that, no longer than some seconds.
+    pub(super) fn end(self) {
+        drop(self.0);
     }
 }

@@ -165,10 +165,7 @@ impl Plan {
             shares_board: access.is_some() && store.is_some(),
             cluster: access,
             tokio_workers: options.tokio_workers(),
-            blocking_threads: match options.blocking_threads {
-                0 => cores.max(2),
-                threads => threads,
-            },
+            blocking_threads: blocking_threads(&options, cores),
             place_at_random: options.place_at_random,
             make_handler,
             publisher,
@@ -259,7 +256,7 @@ impl NodeShutdown {
         if let Some(control) = self.control {
             control.end();
         }
-        drop(self.spans);
+        self.spans.end();
         publisher.set_ended();
         self.node.shared.drained.reach(());
         let reached = self.node.shared.ended.clone();
@@ -310,6 +307,13 @@ fn core_count(options: &Options) -> usize {
             .map_or(1, usize::from)
             .min(CORES_MAX as usize),
         cores => cores,
+    }
+}
+
+fn blocking_threads(options: &Options, cores: usize) -> usize {
+    match options.blocking_threads {
+        0 => cores.max(2),
+        threads => threads,
     }
 }
 

@@ -140,6 +140,61 @@ fn contains(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|it| it == text.as_bytes())
 }
 
+/// The call that ended well.
+fn succeeded(spans: &[Value], id: &str) {
+    let said = named(spans, "tools/call test_simple_text");
+    assert_eq!(
+        (&said["traceId"], &said["parentSpanId"]),
+        (&json!(TRACE), &json!(PARENT))
+    );
+    assert_eq!(said["kind"], "SPAN_KIND_SERVER");
+    assert_eq!(said["status"], "STATUS_CODE_UNSET");
+    assert!(
+        said["end"].as_u64() >= said["start"].as_u64() && said["start"].as_u64() > Some(1 << 60)
+    );
+    let attributes = &said["attributes"];
+    for (name, value) in [
+        ("mcp.method.name", "tools/call"),
+        ("gen_ai.tool.name", "test_simple_text"),
+        ("gen_ai.operation.name", "execute_tool"),
+        ("mcp.protocol.version", "2025-06-18"),
+        ("jsonrpc.request.id", "1"),
+        ("network.transport", "tcp"),
+        ("network.protocol.name", "http"),
+        ("client.address", "127.0.0.1"),
+        ("mcp.session.id", &id[..id.len() - 22]),
+    ] {
+        assert_eq!(attributes[name], value, "{name}: {attributes}");
+    }
+    let principal = attributes["pinfold.principal"].as_str();
+    assert!(principal.is_some_and(|it| it.len() == 32), "{attributes}");
+    assert_eq!(attributes.get("error.type"), None);
+    assert_eq!(said["resource"]["service.name"], "pinfold");
+}
+
+fn others(spans: &[Value]) {
+    let asked = named(spans, "prompts/get test_simple_prompt");
+    assert_eq!(asked["traceId"], "11111111111111111111111111111111");
+    assert_eq!(
+        asked["attributes"]["gen_ai.prompt.name"],
+        "test_simple_prompt"
+    );
+    let failed = named(spans, "tools/call test_error_handling");
+    assert_eq!(failed["attributes"]["error.type"], "tool_error");
+    assert_eq!(
+        (&failed["status"], &failed["parentSpanId"]),
+        (&json!("STATUS_CODE_ERROR"), &json!(""))
+    );
+    let unknown = named(spans, "tools/call");
+    assert_eq!(unknown["attributes"]["error.type"], "-32602");
+    assert_eq!(unknown["attributes"]["rpc.response.status_code"], "-32602");
+    assert_eq!(unknown["status"], "STATUS_CODE_ERROR");
+    // In words it may say again whatever the request did.
+    assert_eq!(unknown["message"], "");
+    let read = named(spans, "resources/read");
+    assert_eq!(read["attributes"]["mcp.resource.uri"], "test://static-text");
+}
+
 #[test]
 fn a_span_that_is_not_what_conventions_say_or_tells_a_secret() {
     let scratch = scratch_folder("otlp/conventions");
@@ -188,56 +243,8 @@ fn a_span_that_is_not_what_conventions_say_or_tells_a_secret() {
     session.request("resources/read", params, &[authorization]);
     let spans = collector.spans(5);
 
-    let said = named(&spans, "tools/call test_simple_text");
-    assert_eq!(
-        (&said["traceId"], &said["parentSpanId"]),
-        (&json!(TRACE), &json!(PARENT))
-    );
-    assert_eq!(said["kind"], "SPAN_KIND_SERVER");
-    assert_eq!(said["status"], "STATUS_CODE_UNSET");
-    assert!(
-        said["end"].as_u64() >= said["start"].as_u64() && said["start"].as_u64() > Some(1 << 60)
-    );
-    let attributes = &said["attributes"];
-    for (name, value) in [
-        ("mcp.method.name", "tools/call"),
-        ("gen_ai.tool.name", "test_simple_text"),
-        ("gen_ai.operation.name", "execute_tool"),
-        ("mcp.protocol.version", "2025-06-18"),
-        ("jsonrpc.request.id", "1"),
-        ("network.transport", "tcp"),
-        ("network.protocol.name", "http"),
-        ("client.address", "127.0.0.1"),
-        ("mcp.session.id", &id[..id.len() - 22]),
-    ] {
-        assert_eq!(attributes[name], value, "{name}: {attributes}");
-    }
-    let principal = attributes["pinfold.principal"].as_str();
-    assert!(principal.is_some_and(|it| it.len() == 32), "{attributes}");
-    assert_eq!(attributes.get("error.type"), None);
-    assert_eq!(said["resource"]["service.name"], "pinfold");
-
-    let asked = named(&spans, "prompts/get test_simple_prompt");
-    assert_eq!(asked["traceId"], "11111111111111111111111111111111");
-    assert_eq!(
-        asked["attributes"]["gen_ai.prompt.name"],
-        "test_simple_prompt"
-    );
-    let failed = named(&spans, "tools/call test_error_handling");
-    assert_eq!(failed["attributes"]["error.type"], "tool_error");
-    assert_eq!(
-        (&failed["status"], &failed["parentSpanId"]),
-        (&json!("STATUS_CODE_ERROR"), &json!(""))
-    );
-    let unknown = named(&spans, "tools/call");
-    assert_eq!(unknown["attributes"]["error.type"], "-32602");
-    assert_eq!(unknown["attributes"]["rpc.response.status_code"], "-32602");
-    assert_eq!(unknown["status"], "STATUS_CODE_ERROR");
-    // In words it may say again whatever the request did.
-    assert_eq!(unknown["message"], "");
-    let read = named(&spans, "resources/read");
-    assert_eq!(read["attributes"]["mcp.resource.uri"], "test://static-text");
-
+    succeeded(&spans, id);
+    others(&spans);
     assert_eq!(
         collector.read("/requests")[0]["headers"]["x-api-key"],
         "of-the-collector"
