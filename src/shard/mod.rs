@@ -34,6 +34,7 @@ mod http;
 mod identify;
 mod memory;
 mod messages;
+mod questions;
 mod refused;
 mod remote;
 mod setup;
@@ -66,6 +67,7 @@ pub use self::exchange::{Closed, ConnectionKey};
 #[cfg(feature = "auth")]
 pub use self::http::{IdentityAnswer, IdentityQuestion, UnknownSender};
 pub use self::http::{RequestPolicy, TooMany};
+pub use self::questions::{AskedByPeer, PeerAnswer};
 pub use self::remote::{Cluster, Located, MissReason, SessionEvent, SessionInfo};
 pub use self::setup::{
     AcceptsSubscription, EntrySizes, OwnSpelling, Publication, ShardCounts, ShardSetup,
@@ -96,7 +98,7 @@ impl Shard {
             memory.clone(),
             setup.commons.clone(),
             (setup.gate.clone(), setup.documents()),
-            setup.cluster.clone(),
+            setup.neighbours(),
             now,
         );
         Shard {
