@@ -14,7 +14,7 @@ use crate::app::call::{Call, Outcome};
 use crate::limits::SPANS_OF_CORE_MAX;
 use crate::mcp::{RpcError, RpcMethod};
 use crate::otlp::{SpanCall, SpanEnd, SpanQueue, SpanRecord, SpanTarget, shown};
-use crate::shard::{CallKey, OperationEnd, Shard, name_in, text_in};
+use crate::shard::{CallKey, OperationEnd, Shard};
 use crate::wire::operator_name::OperatorName;
 use crate::wire::session_id::SessionId;
 use crate::wire::trace_context::TraceContext;
@@ -196,10 +196,11 @@ impl Recording {
 
 fn target_of(request: &Call) -> Option<SpanTarget> {
     let params = request.params.as_ref()?.get();
+    let text = |member| Shard::text_in(params, member);
     match RpcMethod::of(&request.method)? {
-        RpcMethod::ToolsCall => name_in(params).map(|it| SpanTarget::Tool(shown(it))),
-        RpcMethod::PromptsGet => name_in(params).map(|it| SpanTarget::Prompt(shown(it))),
-        RpcMethod::ResourcesRead => text_in(params, "uri").map(SpanTarget::resource),
+        RpcMethod::ToolsCall => text("name").map(|it| SpanTarget::Tool(shown(it))),
+        RpcMethod::PromptsGet => text("name").map(|it| SpanTarget::Prompt(shown(it))),
+        RpcMethod::ResourcesRead => text("uri").map(SpanTarget::resource),
         _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! What can be counted of a shard beside its entries: what it has counted itself, and what tests compare.
 
-use super::stats::CoreStats;
+use super::stats::{CoreStats, text_in};
 use super::{CallKey, Engine, Http, Shard};
 use crate::clients::Client;
 
@@ -19,6 +19,12 @@ impl Shard {
     #[must_use]
     pub fn request_id(&self, call: CallKey) -> Option<&str> {
         self.engine.request_id(call)
+    }
+
+    /// A member of a request's params that is a string without escapes.
+    #[must_use]
+    pub fn text_in<'a>(params: &'a str, member: &str) -> Option<&'a str> {
+        text_in(params, member)
     }
 
     /// What its clients hold here, as it is counted for the whole node: sessions and connections. For tests.

@@ -76,8 +76,6 @@ pub use self::stats::{
     BOUNDS_MS, CoreStats, CountOfEach, EndedSessions, Gauges, Histogram, OperationCounts,
     OperationEnd, OperationLabels, StreamCounts,
 };
-#[cfg(feature = "otlp")]
-pub(crate) use self::stats::{name_in, text_in};
 pub use self::stays::{NotTaken, StaysBecause};
 pub use self::trace::{TraceEvent, TraceId, TraceKind, TraceTarget, TraceWish, Traced};
 pub use self::travel::{GivenBack, TravellingConnection, TravellingSession};

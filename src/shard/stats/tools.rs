@@ -123,7 +123,7 @@ fn hash(name: &[u8]) -> u8 {
 const FIRST: &str = r#"{"name":""#;
 
 /// The member `name` of an object, if it is a string without escapes. The text is JSON, of which so little is read as that takes.
-pub(crate) fn name_in(object: &str) -> Option<&str> {
+pub(in crate::shard) fn name_in(object: &str) -> Option<&str> {
     match object.strip_prefix(FIRST) {
         Some(rest) => plain(rest),
         None => text_in(object, "name"),
@@ -131,7 +131,7 @@ pub(crate) fn name_in(object: &str) -> Option<&str> {
 }
 
 /// The same of another member.
-pub(crate) fn text_in<'a>(object: &'a str, name: &str) -> Option<&'a str> {
+pub(in crate::shard) fn text_in<'a>(object: &'a str, name: &str) -> Option<&'a str> {
     let text = object.as_bytes();
     let mut at = 1;
     loop {
