@@ -124,6 +124,16 @@ pub const LOG_WAITING_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of one line of the log; the rest is cut. A panic with its backtrace is longer than any other.
 pub const LOG_LINE_BYTES_MAX: usize = 32 * 1024;
 
+/// Spans that wait for the thread that sends them, of a node: what a collector that is away for a moment misses of a thousand
+/// calls a second. Each takes some 500 bytes, two thousand at most. Further ones are dropped.
+pub const SPANS_WAITING_MAX: usize = 8 * 1024;
+
+/// Spans that a core keeps until it hands them over, many times a second. Further ones are dropped.
+pub const SPANS_OF_CORE_MAX: usize = 2 * 1024;
+
+/// Bytes of a text of a client's in a span: names and ids have 40, URIs a hundred. The rest is cut.
+pub const SPAN_TEXT_BYTES_MAX: usize = 256;
+
 /// Those who watch a session or a principal of a node at once, and the access logs of single ones that are on: a bit for each.
 pub const TRACES_MAX: usize = 16;
 

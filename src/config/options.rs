@@ -13,6 +13,7 @@ use super::cluster::ClusterOptions;
 use super::log_filter::{LogFilter, LogFormat};
 use super::policy::PolicyOptions;
 use super::tables::Tables;
+use super::traces::TraceOptions;
 use super::units::{Milliseconds, Size, between, count_between};
 use crate::admin::AdminRole;
 use crate::app::board::BoardLimits;
@@ -78,6 +79,8 @@ pub struct ServeOptions {
     pub policy: PolicyOptions,
     #[command(flatten)]
     pub cluster: ClusterOptions,
+    #[command(flatten)]
+    pub traces: TraceOptions,
     #[command(flatten)]
     pub bounds: BoundOptions,
     #[command(flatten)]

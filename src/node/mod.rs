@@ -28,6 +28,8 @@ mod control_thread;
 mod counted;
 mod cpus;
 mod error;
+#[cfg_attr(not(feature = "otlp"), path = "unexported.rs")]
+mod exporting;
 mod handle;
 mod listen;
 mod names;

@@ -108,6 +108,9 @@ pub struct Options {
     /// This node's place among others. None: it is alone.
     #[cfg(feature = "redis")]
     pub cluster: Option<ClusterConfig>,
+    /// Where spans go. None: there are none.
+    #[cfg(feature = "otlp")]
+    pub otlp: Option<crate::otlp::OtlpOptions>,
     /// Test: every connection starts on a core drawn by lot.
     pub(crate) place_at_random: bool,
     /// Test: the thread that fails when SIGUSR2 comes.
@@ -144,6 +147,8 @@ impl Default for Options {
             admin: AdminOptions::default(),
             #[cfg(feature = "redis")]
             cluster: None,
+            #[cfg(feature = "otlp")]
+            otlp: None,
             place_at_random: false,
             break_thread: None,
         }

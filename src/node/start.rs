@@ -11,6 +11,7 @@ use super::authentication;
 use super::cluster::{Authorities, ClusterMember, Membership};
 use super::control_thread::{ControlSetup, ControlThread};
 use super::counted::Counters;
+use super::exporting::{SpanExport, SpanThread};
 use super::handle::NodeInner;
 use super::listen::Listeners;
 use super::operators::Operators;
@@ -46,6 +47,7 @@ struct Plan {
     member: Option<ClusterMember>,
     counters: Counters,
     authorities: Authorities,
+    spans: SpanExport,
 }
 
 impl NodeBuilder {
@@ -88,14 +90,20 @@ impl NodeBuilder {
         let bus = plan.member.as_ref().map(|it| it.bus.clone());
         let loaded = move || bus.as_ref().map(|it| it.loaded().availability());
         let board = plan.setup.stats.clone();
-        plan.counters.show_node(&node, board, loaded);
+        plan.counters.show_node(&node, board, (loaded, &plan.spans));
+        let spans = plan.spans.clone();
         let membership = plan.member.as_ref().map(|it| it.membership.clone());
-        let control = on_listening(&node).and_then(|()| plan.start_control(&node));
-        match control {
-            Ok(control) => {
+        let spans = spans.start(node.options());
+        let started = spans.and_then(|spans| {
+            on_listening(&node)?;
+            Ok((spans, plan.start_control(&node)?))
+        });
+        match started {
+            Ok((spans, control)) => {
                 let ending = NodeShutdown {
                     cores,
                     control,
+                    spans,
                     membership,
                     node: node.clone(),
                 };
@@ -135,6 +143,7 @@ impl Plan {
         } = Listeners::open(&options, listeners, cores)?;
         let authorities = Authorities::default();
         let member = ClusterMember::of(&options, &addresses, &counters, &authorities, &publisher)?;
+        let spans = SpanExport::of(&options);
         let access = member.as_ref().map(ClusterMember::access);
         let commons = Commons::new(&options.limits, options.trusted_proxies.clone());
         counters.show(&commons);
@@ -156,14 +165,12 @@ impl Plan {
             shares_board: access.is_some() && store.is_some(),
             cluster: access,
             tokio_workers: options.tokio_workers(),
-            blocking_threads: match options.blocking_threads {
-                0 => cores.max(2),
-                threads => threads,
-            },
+            blocking_threads: blocking_threads(&options, cores),
             place_at_random: options.place_at_random,
             make_handler,
             publisher,
             stats: StatsBoard::new(cores),
+            spans: spans.of_cores(),
             #[cfg(feature = "auth")]
             credentials,
         };
@@ -182,6 +189,7 @@ impl Plan {
             member,
             counters,
             authorities,
+            spans,
         })
     }
 
@@ -235,6 +243,7 @@ impl Plan {
 struct NodeShutdown {
     cores: Cores,
     control: Option<ControlThread>,
+    spans: SpanThread,
     membership: Option<Arc<Membership>>,
     node: Node,
 }
@@ -242,6 +251,7 @@ struct NodeShutdown {
 impl NodeShutdown {
     fn run(self) {
         let ended = self.cores.join();
+        self.spans.flush();
         let publisher = self.node.publisher();
         publisher.leave(UNSENT_WITHIN);
         if let Some(membership) = self.membership {
@@ -250,6 +260,7 @@ impl NodeShutdown {
         if let Some(control) = self.control {
             control.end();
         }
+        self.spans.end();
         publisher.set_ended();
         self.node.shared.drained.reach(());
         let reached = self.node.shared.ended.clone();
@@ -300,6 +311,13 @@ fn core_count(options: &Options) -> usize {
             .map_or(1, usize::from)
             .min(CORES_MAX as usize),
         cores => cores,
+    }
+}
+
+fn blocking_threads(options: &Options, cores: usize) -> usize {
+    match options.blocking_threads {
+        0 => cores.max(2),
+        threads => threads,
     }
 }
 

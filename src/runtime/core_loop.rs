@@ -49,7 +49,7 @@ pub(super) struct Core {
     pub(super) credentials: Option<Arc<CredentialStore>>,
     pub(super) readiness: Readiness,
     pub(super) sockets: Sockets,
-    calls: Calls,
+    pub(super) calls: Calls,
     pumping: Cell<bool>,
     /// Connections that came a moment ago: whether there is something to be read is known when all of theirs is done.
     begun: RefCell<Vec<ConnectionKey>>,

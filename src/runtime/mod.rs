@@ -39,6 +39,8 @@ mod serve;
 mod signals;
 mod socket;
 mod sockets;
+#[cfg_attr(not(feature = "otlp"), path = "no_spans.rs")]
+mod spans;
 mod stats;
 mod thread;
 mod tokio;
@@ -61,6 +63,7 @@ pub use self::signals::survive_hangups;
 pub(crate) use self::signals::watch as watch_signals;
 pub(crate) use self::socket::limit_unsent;
 pub(crate) use self::sockets::SOCKET_BYTES;
+pub(crate) use self::spans::SpanSetup;
 pub(crate) use self::stats::StatsBoard;
 pub(crate) use self::thread::ends_within;
 pub(crate) use self::trace::TraceDesk;

@@ -318,6 +318,7 @@ async fn tick(core: Rc<Core>, core_setup: Rc<CoreSetup>) {
         assert!(core.is_sound(), "this core can carry out nothing any more");
         core_setup.beats.beat();
         log_endings(&core, false);
+        core.calls.spans.hand_over();
         let late = asked.elapsed().saturating_sub(TICK);
         // First of all: what is read next may be signed for a time that is over.
         #[cfg(feature = "auth")]
@@ -380,6 +381,7 @@ async fn finish(core: &Rc<Core>, core_setup: &Rc<CoreSetup>) {
     core.shard.borrow_mut().handle_end();
     core.pump();
     log_endings(core, true);
+    core.calls.spans.hand_over_last();
     let counts = core.shard.borrow().counts();
     tracing::info!(core = core.number, ?counts, "stopped");
 }

@@ -26,6 +26,7 @@ mod identity;
 mod observed;
 mod open_files;
 mod operators;
+mod otlp;
 #[path = "../support/ports.rs"]
 mod ports;
 mod program;
