@@ -3,7 +3,7 @@
 //!
 //! | what | shows |
 //! |---|---|
-//! | `documents` | the files are what `promtool` and Grafana take; each alert has a test of its threshold and of its time (`rules_test.yml`) |
+//! | `documents` | the files are what `promtool` takes and Grafana's published model has; each alert has a test of its threshold and of its time (`rules_test.yml`) |
 //! | `queries` | every expression is evaluated, every name and label in it is one that nodes have, and a small load shows on the dashboards |
 //! | `alerts` | each fault that can be made happen makes its alert fire |
 //! | `handlers` | the same for faults of an application: it computes, waits, or fails |
