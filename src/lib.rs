@@ -50,6 +50,7 @@
 // | `log_throttle` | as many log lines of a kind as anybody reads |
 // | `tasks`, `acceptor` | what a thread has under way, and how it ends; listening sockets that can be closed |
 // | `mailbox` | what other threads have for one |
+// | `trusted_roots` | who may vouch for a server that is asked over HTTPS |
 // | `clients` | who the clients are, for limits, and what each of them holds |
 // | `principal` | who somebody is, as far as it is known |
 // | `wire` | bytes to values and back, without memory: HTTP/1.1, SSE, JSON-RPC, session ids |
@@ -125,6 +126,8 @@ mod tasks;
 pub mod testing;
 #[cfg(feature = "tokio")]
 mod tokio_threads;
+#[cfg(any(feature = "auth", feature = "otlp"))]
+mod trusted_roots;
 mod wire;
 
 #[cfg(feature = "admin")]

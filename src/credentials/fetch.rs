@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::tls::TlsConfig;
 
 use crate::auth::max_age_s;
 use crate::limits::KEY_SET_BYTES_MAX;
+use crate::trusted_roots;
 
 /// How often an issuer may send us elsewhere. Key sets move now and then behind the URL that everybody has.
 const REDIRECTS_MAX: u32 = 3;
@@ -23,17 +24,9 @@ pub(super) struct IssuerAnswer {
 }
 
 impl Fetcher {
-    /// Trusts whom the machine trusts now (SSL_CERT_FILE adds to it), or the public authorities where it trusts nobody.
+    /// See [`trusted_roots`] for whom it trusts.
     pub(super) fn new() -> Fetcher {
-        let own = rustls_native_certs::load_native_certs().certs;
-        let own: Vec<_> = own
-            .iter()
-            .map(|it| Certificate::from_der(it).to_owned())
-            .collect();
-        let roots = match own.is_empty() {
-            true => RootCerts::WebPki,
-            false => RootCerts::new_with_certs(&own),
-        };
+        let roots = trusted_roots::of_this_machine();
         let agent = ureq::Agent::config_builder()
             .tls_config(TlsConfig::builder().root_certs(roots).build())
             .user_agent(concat!("pinfold/", env!("CARGO_PKG_VERSION")))

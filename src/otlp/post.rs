@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message as _;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::tls::{RootCerts, TlsConfig};
 
 use super::settings::OtlpOptions;
+use crate::trusted_roots;
 
 /// Bytes of an answer's head and body each; a collector that took everything says nothing.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -36,19 +37,12 @@ pub(super) enum BatchAnswer {
 }
 
 impl Poster {
-    /// Trusts whom the machine trusts now (SSL_CERT_FILE adds to it), or the public authorities where it trusts nobody.
+    /// See [`trusted_roots`] for whom it trusts.
     pub(super) fn new(options: &OtlpOptions) -> Poster {
-        let own = match options.is_secure() {
-            true => rustls_native_certs::load_native_certs().certs,
-            false => Vec::new(),
-        };
-        let own: Vec<_> = own
-            .iter()
-            .map(|it| Certificate::from_der(it).to_owned())
-            .collect();
-        let roots = match own.is_empty() {
-            true => RootCerts::WebPki,
-            false => RootCerts::new_with_certs(&own),
+        let roots = match options.is_secure() {
+            true => trusted_roots::of_this_machine(),
+            // Nobody vouches for a collector that is asked in the clear.
+            false => RootCerts::WebPki,
         };
         let agent = ureq::Agent::config_builder()
             .tls_config(TlsConfig::builder().root_certs(roots).build())

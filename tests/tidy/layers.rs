@@ -1,7 +1,7 @@
 //! The layers of the crate: the same as in the maps of `src/lib.rs` and the README.
 
 /// Each module, and which modules of the crate it may name: only some that stand before it, and in the order of the two maps.
-pub(super) const LAYERS: [(&str, &[&str]); 28] = [
+pub(super) const LAYERS: [(&str, &[&str]); 29] = [
     ("limits", &[]),
     ("allocator", &[]),
     ("budget", &[]),
@@ -9,11 +9,12 @@ pub(super) const LAYERS: [(&str, &[&str]); 28] = [
     ("acceptor", &[]),
     ("log_throttle", &[]),
     ("mailbox", &[]),
+    ("trusted_roots", &[]),
     ("clients", &["limits", "budget"]),
     ("principal", &[]),
     ("wire", &["limits"]),
     ("auth", &["limits", "clients", "principal", "wire"]),
-    ("credentials", &["limits", "auth"]),
+    ("credentials", &["limits", "trusted_roots", "auth"]),
     ("mcp", &["limits", "principal", "wire"]),
     ("app", &["limits", "principal", "wire", "mcp"]),
     ("tokio_threads", &["limits"]),
@@ -37,7 +38,16 @@ pub(super) const LAYERS: [(&str, &[&str]); 28] = [
         ],
     ),
     ("forward", &["limits", "budget", "clients", "wire", "shard"]),
-    ("otlp", &["limits", "log_throttle", "principal", "wire"]),
+    (
+        "otlp",
+        &[
+            "limits",
+            "log_throttle",
+            "trusted_roots",
+            "principal",
+            "wire",
+        ],
+    ),
     (
         "runtime",
         &[
