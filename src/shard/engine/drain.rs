@@ -12,7 +12,7 @@
 use super::fanout::ListenerKind;
 use super::session_lifecycle::SessionEnding;
 use super::stream::STANDALONE;
-use super::{Closed, Engine, Exchange, ExchangeOwner, Millis, Wire};
+use super::{Closed, Engine, Exchange, ExchangeOwner, Millis, Refused, Wire};
 use crate::wire::sse::{self, Event};
 
 /// How a node drains.
@@ -59,6 +59,17 @@ impl Engine {
     /// Whether what is on the board is being read, and cannot be told yet.
     pub(in crate::shard) fn handle_loading(&mut self, is_loading: bool) {
         self.is_loading = is_loading;
+    }
+
+    /// What is on the board it cannot say before it has read it.
+    pub(super) fn check_loaded(&self) -> Result<(), Refused> {
+        match self.is_loading {
+            true => Err(Refused::busy(
+                "This node is reading its board: try again.",
+                1,
+            )),
+            false => Ok(()),
+        }
     }
 
     /// Drains from now on. False: it does already, and nothing changes.

@@ -77,10 +77,7 @@ impl Engine {
             return Err(not_acceptable(sentence));
         }
         self.take_rate(request.client, 1)?;
-        if self.is_loading {
-            let sentence = "This node is reading its board: try again.";
-            return Err(Refused::busy(sentence, 1));
-        }
+        self.check_loaded()?;
         wire.count_stream(request.exchange)?;
         // `initialize` will tell.
         let nothing = serde_json::from_str::<&RawValue>("{}").expect("it is an object");

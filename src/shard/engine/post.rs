@@ -70,9 +70,8 @@ impl Engine {
             return wire.refuse(key, Some(id.raw()), &not_acceptable(sentence));
         }
         let names_session = fields.session_text().is_some_and(|text| !text.is_empty());
-        if self.is_loading && !names_session {
-            // What is on the board it cannot say yet. Sessions are not its own: they are passed on, or gone.
-            let refused = Refused::busy("This node is reading its board: try again.", 1);
+        // Sessions are not its own: they are passed on, or gone.
+        if !names_session && let Err(refused) = self.check_loaded() {
             return wire.refuse(key, None, &refused);
         }
         match parsed {
