@@ -41,6 +41,7 @@ mod replaced_token;
 mod server;
 mod syscalls;
 mod tally;
+mod terminal;
 mod tools;
 mod trace;
 

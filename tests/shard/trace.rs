@@ -13,6 +13,7 @@ use pinfold::mcp::RpcError;
 use serde_json::json;
 
 use crate::support::identified::principal;
+use crate::support::node::SocketId;
 use crate::support::{Client, Request};
 use crate::travel::{WAYS, Way, travel, with};
 use crate::view::{ask, names};
@@ -269,16 +270,23 @@ fn contents_for_those_alone_who_want_them() {
     }
 }
 
+/// Somebody, 5, watches more than waits for them at once: so many pings on a
+/// connection, of which each is a request and an answer.
+pub(crate) fn fill(client: &mut Client, session: &str) -> (SocketId, u64) {
+    watch(client, 5, named(session), false);
+    let socket = client.connect();
+    let pings = TRACE_WAITING_MAX as u64;
+    for id in 0..pings {
+        client.exchange(socket, &Request::ping(session, id));
+    }
+    (socket, pings)
+}
+
 #[test]
 fn more_than_there_is_room_for() {
     let mut client = Client::new();
     let session = client.session(V11);
-    watch(&mut client, 5, named(&session), false);
-    let socket = client.connect();
-    let pings = TRACE_WAITING_MAX as u64;
-    for id in 0..pings {
-        client.exchange(socket, &Request::ping(&session, id));
-    }
+    let (socket, pings) = fill(&mut client, &session);
     let shard = &mut client.node.cores[0].shard;
     let traced: Vec<Traced> = std::iter::from_fn(|| shard.poll_trace()).collect();
     let (last, told) = traced.split_last().expect("there is something");

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::identified::principal;
 use crate::support::{Client, Request};
-use crate::trace::{named, watch};
+use crate::trace::fill;
 
 const V11: &str = "2025-11-25";
 
@@ -21,12 +21,7 @@ fn told(client: &mut Client) -> Vec<Traced> {
 fn an_end_that_finds_no_room_on_its_core() {
     let mut client = Client::new();
     let session = client.session(V11);
-    watch(&mut client, 5, named(&session), false);
-    let socket = client.connect();
-    let pings = TRACE_WAITING_MAX as u64;
-    for id in 0..pings {
-        client.exchange(socket, &Request::ping(&session, id));
-    }
+    let (_, pings) = fill(&mut client, &session);
     client.ask(&Request::delete(&session));
     let told = told(&mut client);
     let is_end =

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use pinfold::internals::wire::forwarded::PeerSecret;
 use pinfold::internals::wire::http1::Method;
@@ -14,12 +14,13 @@ use serde_json::{Value, json};
 
 use super::client::{Session, initialize};
 use super::identity::new_token;
-use super::node::{Node, peer_secret};
+use super::node::Node;
 use super::redis::Redis;
-use super::{PATIENCE, wait_until};
+use super::wait_until;
 use crate::clients::read_tap;
-use crate::program::{EndedWithItsTest, run, scratch_folder, wait};
-use crate::server::binary;
+use crate::program::{run, scratch_folder};
+use crate::server::{App, Placement, binary};
+use crate::terminal::Terminal;
 use crate::tools;
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
@@ -38,11 +39,10 @@ impl Three {
     fn start_with(test: &str, more: &[&str]) -> Three {
         let scratch = scratch_folder(&format!("cluster/all_nodes/{test}"));
         let redis = Redis::start(&scratch);
-        let secret = peer_secret(&scratch);
-        let url = redis.url();
-        let own = ["--redis", &url, "--peer-secret-file", &secret];
-        let options = [&own, more].concat();
-        let nodes = NAMES.map(|name| Node::start_with(name, &options, &scratch));
+        let nodes = NAMES.map(|name| {
+            let placed = Placement::OneCore;
+            Node::start_placed(name, App::Board, placed, Some(&redis), more, &scratch)
+        });
         let three = Three {
             nodes,
             _redis: redis,
@@ -394,46 +394,18 @@ fn a_client_that_makes_up_a_question_or_repeats_one() {
 
 /// Another node's session, in `pinfold top --cluster` in a terminal.
 fn end_with_keys(node: &Node, name: &str, scratch: &Path) {
-    let screen = scratch.join("screen");
-    let top = format!(
-        "stty cols 200 rows 60; exec {} top --cluster --interval 200ms --admin {}",
-        binary().display(),
-        node.admin()
-    );
-    let options = [
-        "--quiet",
-        "--flush",
-        "--return",
-        "--echo",
-        "never",
-        "--command",
-    ];
-    let child = Command::new("script")
-        .args(options)
-        .arg(&top)
-        .arg(&screen)
-        .env("TERM", "xterm-256color")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn();
-    let mut child = EndedWithItsTest(child.expect("script(1) is there"));
-    let mut keys = child.0.stdin.take().expect("it is a pipe");
+    let options = ["--cluster", "--admin", &node.admin()];
+    let mut terminal = Terminal::with_top(&options, (200, 60), scratch);
     let mut type_when = |words: &str, typed: &str| {
-        wait_until(words, || {
-            let written = std::fs::read(&screen).unwrap_or_default();
-            let mut terminal = vt100::Parser::new(60, 200, 0);
-            terminal.process(&written);
-            terminal.screen().contents().contains(words)
-        });
-        keys.write_all(typed.as_bytes()).expect("it reads keys");
+        terminal.until(words);
+        terminal.types(typed);
     };
     // The text that is looked for leaves that one alone.
     type_when(name, &format!("/{name}\r"));
     type_when("nodes a, b, c", "e");
     type_when("y ends it", "y");
     type_when(&format!("{name} was ended"), "q");
-    let status = wait(&mut child.0, PATIENCE).expect("it ends");
-    assert!(status.success(), "{status}");
+    terminal.ends();
     let (status, gone) = ask(node, "GET", &format!("/sessions/{name}?cluster"));
     assert_eq!(
         (status, &gone["reason"]),

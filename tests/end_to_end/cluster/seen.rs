@@ -9,7 +9,7 @@ use super::node::{Node, peer_secret};
 use super::redis::Redis;
 use super::wait_until;
 use crate::program::scratch_folder;
-use crate::server::binary;
+use crate::server::{App, binary};
 
 fn cluster(node: &Node) -> Value {
     let output = Command::new(binary())
@@ -32,15 +32,8 @@ fn states(seen: &Value) -> Vec<(String, String)> {
 fn a_node_that_is_killed_and_a_redis_that_is_away() {
     let scratch = scratch_folder("cluster/seen");
     let mut redis = Redis::start(&scratch);
-    let secret = peer_secret(&scratch);
-    let url = redis.url();
-    let options = [
-        "--redis",
-        url.as_str(),
-        "--peer-secret-file",
-        secret.as_str(),
-    ];
-    let mut nodes = ["a", "b"].map(|name| Node::start_with(name, &options, &scratch));
+    let start = |name| Node::start(name, App::Board, Some(&redis), &scratch);
+    let mut nodes = ["a", "b"].map(start);
     let pair = |one: &str, other: &str| {
         vec![
             ("a".to_owned(), one.to_owned()),

@@ -1,15 +1,15 @@
 //! The commands by which an operator looks at a node and acts on it, with the program: what each role may do, and what each
 //! command says when it may not, when nobody listens, and of what is not there. `pinfold top` runs in a terminal of its own.
 
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
 use super::{PATIENCE, Process, status};
-use crate::program::{EndedWithItsTest, scratch_folder, wait};
+use crate::program::scratch_folder;
 use crate::server::binary;
+use crate::terminal::Terminal;
 
 /// A node of which operators, publishers and onlookers have a token each.
 struct Guarded {
@@ -212,79 +212,14 @@ fn sessions_that_are_not_there_and_listeners_that_are_not() {
     it.node.ends_on_sigterm();
 }
 
-/// `pinfold top` in a terminal of that size.
-struct Terminal {
-    size: (u16, u16),
-    child: EndedWithItsTest,
-    keys: ChildStdin,
-    screen: std::path::PathBuf,
-}
-
-impl Terminal {
-    fn open(it: &Guarded, role: &str, (columns, lines): (u16, u16), scratch: &Path) -> Terminal {
-        let screen = scratch.join(format!("screen-{columns}x{lines}"));
-        let top = format!(
-            "stty cols {columns} rows {lines}; exec {} top --interval 200ms --admin {} --token-file {}",
-            binary().display(),
-            it.admin(),
-            it.file(role)
-        );
-        let mut child: Child = Command::new("script")
-            .args([
-                "--quiet",
-                "--flush",
-                "--return",
-                "--echo",
-                "never",
-                "--command",
-                &top,
-            ])
-            .arg(&screen)
-            .env("TERM", "xterm-256color")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("script(1) is there");
-        let keys = child.stdin.take().expect("it is a pipe");
-        Terminal {
-            size: (columns, lines),
-            child: EndedWithItsTest(child),
-            keys,
-            screen,
-        }
-    }
-
-    fn written(&self) -> String {
-        String::from_utf8_lossy(&std::fs::read(&self.screen).unwrap_or_default()).into_owned()
-    }
-
-    /// What somebody would read there now.
-    fn shown(&self) -> String {
-        let (columns, lines) = self.size;
-        let mut terminal = vt100::Parser::new(lines, columns, 0);
-        terminal.process(self.written().as_bytes());
-        terminal.screen().contents()
-    }
-
-    fn types(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).expect("it reads keys");
-        self.keys.flush().expect("it reads keys");
-    }
-
-    fn until(&self, it: &Guarded, words: &str) {
-        let what = format!("{words} on the screen");
-        it.node.until(&what, || self.shown().contains(words));
-    }
-
-    fn ends(&mut self) {
-        let status = wait(&mut self.child.0, PATIENCE).expect("it ends");
-        assert!(status.success(), "{status}: {}", self.written());
-        // The screen of the shell is back.
-        assert!(
-            self.written().contains("\u{1b}[?1049l"),
-            "{}",
-            self.written()
-        );
+impl Guarded {
+    /// `pinfold top` with the token of a role.
+    fn top(&self, role: &str, size: (u16, u16), scratch: &Path) -> Terminal {
+        Terminal::with_top(
+            &["--admin", &self.admin(), "--token-file", self.file(role)],
+            size,
+            scratch,
+        )
     }
 }
 
@@ -294,20 +229,20 @@ fn a_session_that_is_ended_with_keys_alone() {
     let mut it = Guarded::start(&scratch);
     for size in [(80, 24), (200, 60)] {
         let name = it.joined_by("bob");
-        let mut terminal = Terminal::open(&it, "operate", size, &scratch);
-        terminal.until(&it, &name);
+        let mut terminal = it.top("operate", size, &scratch);
+        terminal.until(&name);
         // What only the large one has room for.
         assert_eq!(terminal.shown().contains("PRINCIPAL"), size.0 == 200);
         terminal.types("e");
-        terminal.until(&it, "y ends it");
+        terminal.until("y ends it");
         terminal.types("n");
-        terminal.until(&it, "nothing was ended");
+        terminal.until("nothing was ended");
         terminal.types("\r");
-        terminal.until(&it, "log level");
+        terminal.until("log level");
         terminal.types("e");
-        terminal.until(&it, "y ends it");
+        terminal.until("y ends it");
         terminal.types("y");
-        terminal.until(&it, "was ended");
+        terminal.until("was ended");
         let (_, gone) = ended(&it.run("read", "sessions ended --limit 1"));
         assert!(gone.contains(&name) && gone.contains("operator"), "{gone}");
         terminal.types("q");
@@ -322,8 +257,8 @@ fn a_terminal_that_is_gone() {
     let scratch = scratch_folder("hardship/top-gone");
     let mut it = Guarded::start(&scratch);
     let name = it.joined_by("bob");
-    let mut terminal = Terminal::open(&it, "read", (80, 24), &scratch);
-    terminal.until(&it, &name);
+    let mut terminal = it.top("read", (80, 24), &scratch);
+    terminal.until(&name);
     let admin = it.admin();
     let runs = || {
         let found = Command::new("pgrep")
@@ -332,7 +267,7 @@ fn a_terminal_that_is_gone() {
         !found.expect("pgrep is there").stdout.is_empty()
     };
     assert!(runs());
-    terminal.child.0.kill().expect("it runs");
+    terminal.kill();
     it.node.until("top is gone, too", || !runs());
     it.node.ends_on_sigterm();
 }
@@ -342,13 +277,13 @@ fn a_node_that_goes_away_before_somebodys_eyes() {
     let scratch = scratch_folder("hardship/top-alone");
     let mut it = Guarded::start(&scratch);
     let name = it.joined_by("bob");
-    let mut terminal = Terminal::open(&it, "read", (80, 24), &scratch);
-    terminal.until(&it, &name);
+    let mut terminal = it.top("read", (80, 24), &scratch);
+    terminal.until(&name);
     // A role that may only look is told so.
     terminal.types("ey");
-    terminal.until(&it, "was not ended: 403");
+    terminal.until("was not ended: 403");
     it.node.ends_on_sigterm();
-    terminal.until(&it, "NO ANSWER, trying again every");
+    terminal.until("NO ANSWER, trying again every");
     // Ctrl-C
     terminal.types("\u{3}");
     terminal.ends();
