@@ -6,7 +6,7 @@ use pinfold::app::call::Notice;
 use pinfold::internals::auth::Who;
 use pinfold::internals::limits::Limits;
 use pinfold::internals::shard::view::{EndReason, SessionFilter, ViewAnswer, ViewQuestion};
-use pinfold::internals::shard::{Closed, DrainTimes, TraceKind, TraceTarget};
+use pinfold::internals::shard::{Closed, DrainTimes, TraceEvent, TraceKind, TraceTarget};
 use serde_json::json;
 
 use crate::support::http_sse::get;
@@ -200,6 +200,43 @@ fn a_session_that_is_on_another_core_than_its_messages_come_to() {
         client.node.cut(session.stream);
         assert_eq!(client.node.cancelled, [call.key]);
     }
+}
+
+/// What was called off has no answer, and is not kept for one.
+#[test]
+fn calls_that_a_watched_client_calls_off_for_ever() {
+    let mut client = speaking();
+    let session = client.session_http_sse();
+    watch(
+        &mut client,
+        1,
+        TraceTarget::Named(name_of(session.id())),
+        false,
+    );
+    for id in 1..=300 {
+        assert!(client.say(&session, &session.tool(id)).is_empty());
+        client.call();
+        let cancel = session.post(&json!({
+            "jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id},
+        }));
+        assert!(client.say(&session, &cancel).is_empty());
+        let id = id.to_string();
+        let events = told(&mut client);
+        let of_call =
+            |it: &TraceEvent| it.kind == TraceKind::Answer && it.id.as_deref() == Some(&*id);
+        let answers: Vec<_> = events.iter().filter(|(_, it)| of_call(it)).collect();
+        let [(_, answer)] = &answers[..] else {
+            panic!("it is told at once, and once: {events:?}");
+        };
+        assert_eq!(
+            (answer.method.as_deref(), answer.reason),
+            (Some("tools/call"), Some("cancelled"))
+        );
+    }
+    client.node.cut(session.stream);
+    let events = told(&mut client);
+    let answers = events.iter().filter(|(_, it)| it.kind == TraceKind::Answer);
+    assert_eq!(answers.count(), 0, "nothing was left to be answered");
 }
 
 /// The first event of HTTP+SSE has the session's secret in it; its requests are answered on another exchange than they came by.

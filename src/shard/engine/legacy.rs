@@ -167,10 +167,8 @@ impl Engine {
         session: SessionKey,
         messages: &[Result<Message<'_>, Invalid<'_>>],
     ) -> Result<SessionKey, Refused> {
-        let version = self
-            .sessions
-            .get(session)
-            .map_or(ProtocolVersion::LATEST_LEGACY, Session::version);
+        let version = self.version_of(session);
+        let version = version.unwrap_or(ProtocolVersion::LATEST_LEGACY);
         if !version.has_batches() {
             let sentence = format!(
                 "Batches exist in 2025-03-26 only, and this session speaks {}.",
@@ -426,7 +424,13 @@ impl Engine {
             AnswerTo::Plain(connection) => {
                 wire.answer(connection, 202, &[], b"");
             }
-            AnswerTo::Stream(stream) => self.finish_one(wire, stream),
+            AnswerTo::Stream(stream) => {
+                let exchange = self.streams.get(stream).and_then(|it| it.exchange);
+                if let (Some(traces), Some(exchange)) = (wire.traces(), exchange) {
+                    traces.cancelled(self.now, exchange, &state.id);
+                }
+                self.finish_one(wire, stream);
+            }
             AnswerTo::Nobody => {}
         }
     }

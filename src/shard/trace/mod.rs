@@ -14,6 +14,7 @@ mod mask;
 mod messages;
 mod search;
 mod table;
+mod traced_exchange;
 
 use std::fmt;
 

@@ -1,11 +1,11 @@
 //! Who watches whom on this core, the exchanges that are watched, and what waits to be told.
 
 use std::collections::{HashMap, VecDeque};
-use std::rc::Rc;
 
 use super::mask::TraceMask;
 use super::messages::{self, AskedMessage, contents, each_data};
 use super::search::TraceSearch;
+use super::traced_exchange::{TracedCall, TracedExchange};
 use super::{TraceEvent, TraceId, TraceKind, TraceTarget, TraceWish, Traced};
 use crate::limits::{TRACE_WAITING_BYTES_MAX, TRACE_WAITING_MAX, TRACES_MAX};
 use crate::mcp::RpcMethod;
@@ -36,24 +36,6 @@ struct TraceWatcher {
     wish: TraceWish,
     /// Events that found no room, and of which nothing was told.
     missed: u64,
-}
-
-/// An exchange of somebody who is watched.
-#[derive(Default)]
-struct TracedExchange {
-    watched_by: TraceMask,
-    name: Option<Rc<str>>,
-    /// What is not answered yet.
-    asked: Vec<TracedCall>,
-    /// It is a stream, open since then if that is known.
-    stream: Option<(StreamKind, Option<Millis>)>,
-}
-
-struct TracedCall {
-    method: Option<Box<str>>,
-    id: Option<Box<str>>,
-    /// None: before somebody watched.
-    at: Option<Millis>,
 }
 
 impl<T> From<Key<T>> for TraceKey {
@@ -258,6 +240,27 @@ impl Traces {
         }
     }
 
+    /// A request on it was called off by its client: it has no answer, and is told of now.
+    pub(in crate::shard) fn cancelled(
+        &mut self,
+        now: Millis,
+        exchange: impl Into<TraceKey>,
+        id: &str,
+    ) {
+        let Some(traced) = self.exchanges.get_mut(&exchange.into()) else {
+            return;
+        };
+        let Some(call) = traced.take_call(id) else {
+            return;
+        };
+        let event = TraceEvent {
+            reason: Some("cancelled"),
+            ..traced.answer(Some(call), now)
+        };
+        let to = traced.watched_by;
+        self.tell(to, event);
+    }
+
     /// A stream begins on it.
     pub(in crate::shard) fn opened(&mut self, now: Millis, exchange: impl Into<TraceKey>) {
         let Some(traced) = self.exchanges.get_mut(&exchange.into()) else {
@@ -302,9 +305,7 @@ impl Traces {
             let sent = messages::read(data);
             let event = match (&sent.method, &sent.id) {
                 (None, Some(id)) => {
-                    let is_it = |it: &TracedCall| it.id.as_ref() == Some(id);
-                    let call = traced.asked.iter().position(is_it);
-                    let call = call.map(|at| traced.asked.swap_remove(at));
+                    let call = traced.take_call(id);
                     traced.answer(call, now)
                 }
                 _ => traced.event(TraceKind::Event, now),
@@ -462,25 +463,3 @@ impl Traces {
 /// What a trace calls a request for a session's stream, and for its end.
 pub(in crate::shard) const GET: &str = "GET";
 pub(in crate::shard) const DELETE: &str = "DELETE";
-
-impl TracedExchange {
-    fn event(&self, kind: TraceKind, now: Millis) -> TraceEvent {
-        TraceEvent {
-            name: self.name.as_deref().map(Into::into),
-            ..TraceEvent::new(kind, now)
-        }
-    }
-
-    fn answer(&self, call: Option<TracedCall>, now: Millis) -> TraceEvent {
-        let event = self.event(TraceKind::Answer, now);
-        match call {
-            Some(call) => TraceEvent {
-                method: call.method,
-                id: call.id,
-                duration_ms: call.at.map(|at| now.saturating_sub(at)),
-                ..event
-            },
-            None => event,
-        }
-    }
-}
