@@ -5,6 +5,7 @@
 //! either way ([`Link::trace_context`](crate::app::call::Link::trace_context)), so that what it asks of others is of one mind with
 //! this. Nothing here waits, and nothing is there at all unless the node sends spans.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -86,7 +87,7 @@ impl CoreSpans {
         let caller = &request.caller;
         CallSpan(RefCell::new(Some(Box::new(OpenSpan {
             call: SpanCall {
-                method: request.method.clone(),
+                method: method_of(&request.method),
                 version: request.version.as_str(),
                 target: target_of(request),
                 request_id: shard.borrow().request_id(key).map(id_text),
@@ -194,6 +195,14 @@ impl Recording {
     }
 }
 
+/// A method that MCP does not know may be any text.
+fn method_of(method: &str) -> Cow<'static, str> {
+    match RpcMethod::of(method) {
+        Some(known) => Cow::Borrowed(known.name()),
+        None => Cow::Owned(shown(method).into()),
+    }
+}
+
 fn target_of(request: &Call) -> Option<SpanTarget> {
     let params = request.params.as_ref()?.get();
     let text = |member| Shard::text_in(params, member);
@@ -234,6 +243,7 @@ fn end_of(outcome: &Outcome) -> SpanEnd {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::SPAN_TEXT_BYTES_MAX;
 
     fn recording(sample: f64) -> (CoreSpans, Arc<SpanQueue>) {
         let queue = Arc::<SpanQueue>::default();
@@ -314,6 +324,12 @@ mod tests {
             let count = (0..2_000).filter(sampled).count();
             assert!(right.contains(&count), "{count} of 2,000 by {sample}");
         }
+    }
+
+    #[test]
+    fn a_method_of_a_million_bytes() {
+        assert_eq!(method_of(&"x".repeat(1 << 20)).len(), SPAN_TEXT_BYTES_MAX);
+        assert!(matches!(method_of("ping"), Cow::Borrowed("ping")));
     }
 
     #[test]
