@@ -45,14 +45,19 @@ pub(super) async fn run(shared: &ClusterContext) {
 
 /// Keeps what is known of the others up to date, and has some of the own records verified.
 async fn watch(shared: &ClusterContext) {
+    let mut is_one_late = false;
     loop {
         shared.link.came_up(0).await;
         look(shared).await;
         show(shared);
-        if shared.pending.borrow().len() < BUSY_FROM && shared.link.connection().is_ok() {
+        // Not beside the looks that one who is late asks for: so many a minute are verified.
+        if !is_one_late
+            && shared.pending.borrow().len() < BUSY_FROM
+            && shared.link.connection().is_ok()
+        {
             (shared.verify_some)();
         }
-        let is_one_late = shared.peers.borrow().may_be_late(Instant::now());
+        is_one_late = shared.peers.borrow().may_be_late();
         sleep(if is_one_late { LOOK_AGAIN } else { BEAT_EVERY }).await;
     }
 }

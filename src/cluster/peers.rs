@@ -29,6 +29,8 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(300);
 #[derive(Debug, Default)]
 pub(super) struct Peers {
     known: HashMap<Process, Peer>,
+    /// When heartbeats were last looked for.
+    looked_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -92,6 +94,7 @@ impl Peers {
 
     /// What the key of a node was found to be.
     pub(super) fn look(&mut self, node: NodeName, found: &FoundRecord<NodeRecord>, now: Instant) {
+        self.looked_at = Some(now);
         let record = match found {
             FoundRecord::Record(record) => Some(record),
             FoundRecord::Nothing | FoundRecord::Foreign => None,
@@ -125,8 +128,11 @@ impl Peers {
         is_news
     }
 
-    /// A heartbeat is due that was not found: it is worth while to look again soon.
-    pub(super) fn may_be_late(&self, now: Instant) -> bool {
+    /// A heartbeat is due that was not found when it was looked for: it is worth while to look again soon.
+    pub(super) fn may_be_late(&self) -> bool {
+        let Some(now) = self.looked_at else {
+            return false;
+        };
         let mut peers = self.known.values();
         peers.any(|peer| {
             peer.missing_since.is_none() && !peer.is_late(now) && peer.age(now) > Duration::ZERO
@@ -331,15 +337,18 @@ mod tests {
         let beat = |beats| FoundRecord::Record(NodeRecord { beats, ..record(1) });
         let state = |peers: &Peers, now| peers.seen(now)[0].state;
         peers.look(process(1).0, &beat(7), now);
-        assert!(!peers.may_be_late(now));
+        assert!(
+            !peers.may_be_late(),
+            "it was found just now, whatever time it is since"
+        );
         let (due, late) = (now + BEAT_EVERY, now + LATE_AFTER);
         peers.look(process(1).0, &beat(7), due);
         assert_eq!(state(&peers, due), PeerState::Alive, "it may come");
-        assert!(peers.may_be_late(due));
+        assert!(peers.may_be_late());
         peers.look(process(1).0, &beat(7), late);
         assert_eq!(state(&peers, late), PeerState::Late);
         assert_eq!(peers.seen(late)[0].seen_at, Some(now));
-        assert!(!peers.may_be_late(late), "nobody looks more often for it");
+        assert!(!peers.may_be_late(), "nobody looks more often for it");
         peers.look(process(1).0, &beat(8), late);
         assert_eq!(state(&peers, late), PeerState::Alive);
         // One of the version before does not count.
