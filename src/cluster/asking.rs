@@ -1,7 +1,7 @@
 //! What operators ask of other nodes: a connection for each question, to where clients connect there. A node that does not
 //! answer in time is named to whoever asked, and nobody waits for it longer.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -31,13 +31,16 @@ const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 const READ_BYTES: usize = 64 * 1024;
 
+/// Processes of which is known which number was the last: as many as a node knows.
+const ASKED_MAX: usize = 1024;
+
 /// Asks other nodes. For the control thread.
 pub(crate) struct PeerAsker {
     membership: Arc<Membership>,
     /// None: nothing is asked of other nodes.
     key: Option<QuestionKey>,
     own: Process,
-    next_number: Cell<u64>,
+    numbers: RefCell<QuestionNumbers>,
     under_way: RefCell<HashMap<NodeName, usize>>,
 }
 
@@ -54,7 +57,7 @@ impl PeerAsker {
             membership,
             key: secret.map(QuestionKey::of),
             own,
-            next_number: Cell::new(1),
+            numbers: RefCell::default(),
             under_way: RefCell::default(),
         }
     }
@@ -94,8 +97,8 @@ impl PeerAsker {
                 "it takes no requests of other nodes: it was started with --no-forward".to_owned(),
             );
         };
-        let number = self.next_number.get();
-        self.next_number.set(number + 1);
+        let to = (node, peer.incarnation);
+        let number = self.numbers.borrow_mut().next(to);
         let question = PeerQuestion {
             from: self.own.0,
             incarnation: self.own.1,
@@ -103,7 +106,6 @@ impl PeerAsker {
             method,
             target: target.into(),
         };
-        let to = (node, peer.incarnation);
         let Some(request) = key.request(&question, to, &address.to_string()) else {
             return Err("nothing can be asked by this method".to_owned());
         };
@@ -118,6 +120,27 @@ impl PeerAsker {
             Ok(Err(fault)) => Err(format!("{fault} ({address}){silent}")),
             Err(_) => Err(format!("no answer within 2 s ({address}){silent}")),
         }
+    }
+}
+
+/// Numbers of questions, one after the other to each process: it remembers the last few only, and others are asked meanwhile.
+#[derive(Default)]
+struct QuestionNumbers {
+    /// The last one of all.
+    last: u64,
+    of: HashMap<Process, u64>,
+}
+
+impl QuestionNumbers {
+    fn next(&mut self, to: Process) -> u64 {
+        if self.of.len() >= ASKED_MAX && !self.of.contains_key(&to) {
+            // Whoever is asked again has a number above all that there were.
+            self.of.clear();
+        }
+        let number = self.of.entry(to).or_insert(self.last);
+        *number += 1;
+        self.last = self.last.max(*number);
+        *number
     }
 }
 
@@ -219,6 +242,22 @@ mod tests {
             assert!(reply(text).is_err(), "{text}");
         }
         assert!(reply("SSH-2.0-OpenSSH\r\n").is_err());
+    }
+
+    /// It takes a question late whose number is among the last 64.
+    #[test]
+    fn a_question_that_is_old_because_others_were_asked() {
+        let process = |number: u64| (NodeName::new("a").expect("a name"), number);
+        let mut numbers = QuestionNumbers::default();
+        let first = numbers.next(process(0));
+        for other in 1..ASKED_MAX as u64 {
+            numbers.next(process(other));
+        }
+        assert_eq!(numbers.next(process(0)), first + 1);
+        let last = numbers.last;
+        numbers.next(process(u64::MAX));
+        assert!(numbers.next(process(0)) > last, "never a number again");
+        assert!(numbers.of.len() <= ASKED_MAX);
     }
 
     #[test]
