@@ -24,6 +24,9 @@ use crate::wire::session_id::NodeName;
 /// Nodes that are asked at once. Each may answer with some megabytes, and clusters have tens of nodes.
 const ASKED_AT_ONCE_MAX: usize = 32;
 
+/// Bytes of all answers together.
+const ANSWERS_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// The query without `cluster`. None: one node is asked.
 pub(super) fn without_cluster(query: &str) -> Option<String> {
     let is_cluster = |part: &&str| matches!(*part, "cluster" | "cluster=" | "cluster=true");
@@ -105,9 +108,17 @@ async fn ask_all(
         answers: Vec::new(),
         unanswered: Vec::new(),
     };
+    let mut held = 0;
     while let Some((node, answer)) = answers.next().await {
         match answer {
-            Ok(answer) if answer.status < 300 => heard.answers.push((node, answer.body)),
+            Ok(answer) if answer.status < 300 && held + answer.body.len() > ANSWERS_BYTES_MAX => {
+                let reason = "all answers together are larger than 64 MiB: ask for fewer rows, or for one node";
+                heard.refuse(node, reason.to_owned());
+            }
+            Ok(answer) if answer.status < 300 => {
+                held += answer.body.len();
+                heard.answers.push((node, answer.body));
+            }
             Ok(answer) => heard.refuse(node, said(&answer)),
             Err(reason) => heard.refuse(node, reason),
         }

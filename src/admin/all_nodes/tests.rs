@@ -214,3 +214,19 @@ fn a_session_of_a_node_that_does_not_answer() {
     let gone = r#"{"error":"It has ended: an operator ended it."}"#;
     assert_eq!(asked(told(404, gone)), (404, gone.to_owned()));
 }
+
+#[test]
+fn answers_that_are_more_together_than_anybody_holds() {
+    let backend = Two(Ok(NodeAnswer {
+        status: 200,
+        body: vec![b' '; ANSWERS_BYTES_MAX / 8],
+    }));
+    let questions = (0..9).map(|_| ("b".to_owned(), "/node".to_owned()));
+    let heard = ask_all(&backend, Method::Get, questions.collect());
+    let heard = heard.now_or_never().expect("at once");
+    assert_eq!(heard.answers.len(), 8);
+    let [silent] = &heard.unanswered[..] else {
+        panic!("one finds no room");
+    };
+    assert!(silent.reason.contains("64 MiB"), "{}", silent.reason);
+}
