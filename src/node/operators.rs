@@ -249,6 +249,10 @@ impl OperatorsWork {
             }
             Err(fault) => {
                 tracing::error!(%fault, "the admin listener ended: nobody can publish from outside");
+                #[cfg(feature = "redis")]
+                if let Some(membership) = &self.backend.membership {
+                    membership.close_questions();
+                }
                 None
             }
         }
