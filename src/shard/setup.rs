@@ -10,6 +10,7 @@ use crate::app::call::{ServerInfoJson, Topic};
 use crate::clients::Commons;
 use crate::limits::Limits;
 use crate::principal::PrincipalId;
+use crate::wire::peer_question::QuestionKey;
 use crate::wire::session_id::NodeName;
 use crate::wire::uri::NotAUri;
 
@@ -41,6 +42,7 @@ impl ShardSetup {
     pub(super) fn neighbours(&self) -> Option<Neighbours> {
         self.cluster.as_ref().map(|cluster| Neighbours {
             secret: cluster.secret.clone(),
+            questions: cluster.secret.as_ref().map(QuestionKey::of),
             own: (self.node, self.incarnation),
         })
     }

@@ -11,10 +11,12 @@ use crate::wire::peer_question::{PeerQuestion, QuestionKey};
 use crate::wire::session_id::Process;
 
 /// What a wire must know of the other nodes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(in crate::shard) struct Neighbours {
     /// None: requests are neither passed on nor taken from other nodes.
     pub(in crate::shard) secret: Option<PeerSecret>,
+    /// Proves their questions, which anybody may pretend to ask.
+    pub(in crate::shard) questions: Option<QuestionKey>,
     /// This process, as they call it.
     pub(in crate::shard) own: Process,
 }
@@ -29,8 +31,8 @@ impl<U: UpperLayer> Http<U> {
         if !head.path().starts_with("/.pinfold/") || fields.origin.is_some() {
             return None;
         }
-        let Neighbours { secret, own } = self.neighbours.as_ref()?;
-        let question = QuestionKey::of(secret.as_ref()?).read(head, *own)?;
+        let neighbours = self.neighbours.as_ref()?;
+        let question = neighbours.questions.as_ref()?.read(head, neighbours.own)?;
         Some(Box::new(question))
     }
 
