@@ -92,10 +92,7 @@ impl ClusterContext {
     /// Its sessions have ended: from now on other nodes answer for them.
     pub(super) fn announce_leaving(&self) {
         self.record.borrow_mut().leaving = true;
-        let record = self.record.borrow().json();
-        let write = self.keys.write_node(self.node, &record, NODE_LIFE);
-        // If it is lost the next beat says the same.
-        drop(self.send("beat", &[write]));
+        self.write_own_record();
     }
 
     /// The others know it as soon as they look, not only once its sessions are gone.
@@ -103,8 +100,13 @@ impl ClusterContext {
         if std::mem::replace(&mut self.record.borrow_mut().draining, true) {
             return;
         }
+        self.write_own_record();
+    }
+
+    fn write_own_record(&self) {
         let record = self.record.borrow().json();
         let write = self.keys.write_node(self.node, &record, NODE_LIFE);
+        // If it is lost the next beat says the same.
         drop(self.send("beat", &[write]));
     }
 

@@ -1,6 +1,6 @@
 //! The keys of a configuration file: they are the options of `pinfold serve`, asked of the command line parser itself.
 //!
-//! An option is defined once, in `options` or `cluster`. Its long name is its key, the heading of its help says in which
+//! An option is defined once, in `options`, `cluster` or `traces`. Its long name is its key, the heading of its help says in which
 //! table, its type what is written there, and its own parser judges the value. So a new option is a new key, with its
 //! place in the schema, in `config show` and in `config init`; a new group of options wants a line in [`TABLES`].
 

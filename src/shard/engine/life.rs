@@ -362,11 +362,7 @@ impl Engine {
                 let Some(stream) = session.and_then(|session| session.standalone) else {
                     return;
                 };
-                self.emit_retry(wire, exchange);
-                if !self.end_with_stream(wire, stream, why) {
-                    self.interrupted(wire, stream);
-                    wire.end_stream(exchange);
-                }
+                self.give_up_stream(wire, stream, exchange, why);
             }
         }
         self.commons.ended.count(match why {

@@ -216,6 +216,22 @@ impl Engine {
         }
     }
 
+    /// Ends a session's stream in good order, so that its client comes back; a session that is its stream is over with it.
+    pub(super) fn give_up_stream(
+        &mut self,
+        wire: &mut impl Wire<ExchangeOwner>,
+        key: StreamKey,
+        exchange: Exchange,
+        why: Closed,
+    ) {
+        self.emit_retry(wire, exchange);
+        // What ended with its stream has ended the exchange already.
+        if !self.end_with_stream(wire, key, why) {
+            self.interrupted(wire, key);
+            wire.end_stream(exchange);
+        }
+    }
+
     /// A legacy stream lost its connection, or gave it up.
     pub(super) fn interrupted(&mut self, wire: &mut impl Wire<ExchangeOwner>, key: StreamKey) {
         self.disconnect_listener(key);

@@ -68,10 +68,8 @@ impl Engine {
                 return wire.refuse(key, Some(id), &refused);
             }
         };
-        let version = self
-            .sessions
-            .get(session)
-            .map_or(ProtocolVersion::LATEST_LEGACY, Session::version);
+        let version = self.version_of(session);
+        let version = version.unwrap_or(ProtocolVersion::LATEST_LEGACY);
         self.count_answered(Some(RpcMethod::Initialize), Some(version));
         let result = self.initialize_result(version);
         let session_id = self.session_id_field(session);

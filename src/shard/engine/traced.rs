@@ -20,12 +20,9 @@ use crate::shard::trace::{
     AskedMessage, DELETE, GET, SearchedPart, TraceBegun, TraceId, TraceMask, TraceSearch,
     TraceTarget, TraceWish, Traces,
 };
-use crate::shard::view::{EndReason, EndedRow, LOOKED_AT_ONCE, StreamKind};
+use crate::shard::view::{EndReason, EndedRow, LOOKED_AT_ONCE, SLOTS_PER_ENTRY, StreamKind};
 use crate::wire::json_rpc::{Invalid, Message, Parsed};
 use crate::wire::operator_name::OperatorName;
-
-/// A look at a slot that has nothing of whoever is meant, as a share of one at what they have.
-const SLOTS_PER_ENTRY: usize = 4;
 
 impl Engine {
     /// Finds what is open and under way of whoever is watched from now on.

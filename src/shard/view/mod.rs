@@ -26,8 +26,11 @@ use crate::wire::operator_name::ConnectionName;
 /// What a portion looks at, in entries: some tenths of a millisecond, of the one that nobody else may wait for longer.
 pub const LOOKED_AT_ONCE: usize = 512;
 
+/// A look at a slot that has nothing of what is looked for, as a share of one at what has.
+pub(super) const SLOTS_PER_ENTRY: usize = 4;
+
 /// Connections are looked at in passing: hardly any of them has anything to show.
-const SLOTS_AT_ONCE: u32 = 4 * LOOKED_AT_ONCE as u32;
+const SLOTS_AT_ONCE: u32 = (SLOTS_PER_ENTRY * LOOKED_AT_ONCE) as u32;
 
 /// What a portion ends: each takes as long as a look at some dozens.
 pub const ENDED_AT_ONCE: usize = 32;

@@ -119,11 +119,7 @@ impl Engine {
                 continue;
             };
             wire.end_after_answer(exchange);
-            self.emit_retry(wire, exchange);
-            if !self.end_with_stream(wire, stream, Closed::Draining) {
-                self.interrupted(wire, stream);
-                wire.end_stream(exchange);
-            }
+            self.give_up_stream(wire, stream, exchange, Closed::Draining);
         }
     }
 

@@ -6,11 +6,9 @@ use super::super::{Engine, ExchangeOwner, SessionKey, Wire};
 use super::{ms, principal_of};
 use crate::mcp::ProtocolVersion;
 use crate::shard::view::{
-    ClientName, LOOKED_AT_ONCE, Part, RowPosition, RowsPortion, RowsQuestion, SessionRow, ViewPlace,
+    ClientName, LOOKED_AT_ONCE, Part, RowPosition, RowsPortion, RowsQuestion, SLOTS_PER_ENTRY,
+    SessionRow, ViewPlace,
 };
-
-/// A look at a slot that turns out to be nothing to show, as a share of one at a session.
-const PER_ENTRY: usize = 4;
 
 impl Engine {
     pub(super) fn rows(
@@ -19,7 +17,7 @@ impl Engine {
         asked: &RowsQuestion,
     ) -> RowsPortion {
         let mut portion = RowsPortion::default();
-        let mut left = LOOKED_AT_ONCE * PER_ENTRY;
+        let mut left = LOOKED_AT_ONCE * SLOTS_PER_ENTRY;
         let ViewPlace { mut part, mut slot } = asked.from;
         loop {
             let slots = match part {
@@ -60,7 +58,7 @@ impl Engine {
                 .fanout
                 .in_slot(slot)
                 .filter(|(_, it)| matches!(it.kind, ListenerKind::Listen(_)))
-                .map(|(key, it)| (self.stream_if(wire, asked, key, it), PER_ENTRY)),
+                .map(|(key, it)| (self.stream_if(wire, asked, key, it), SLOTS_PER_ENTRY)),
         };
         let Some((row, cost)) = seen else {
             return 1;
@@ -93,9 +91,9 @@ impl Engine {
         let listener = self.fanout.listener(session.listener);
         let info = session.client_info.info.as_deref();
         if !asked.filter.is_of(principal_of(listener), info) {
-            return (None, PER_ENTRY);
+            return (None, SLOTS_PER_ENTRY);
         }
-        let cost = PER_ENTRY + session.streams.len();
+        let cost = SLOTS_PER_ENTRY + session.streams.len();
         (
             Some((key.generation, self.session_row(wire, key, session))),
             cost,
