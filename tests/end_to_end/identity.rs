@@ -90,10 +90,7 @@ fn a_token_that_was_added_or_taken_away_and_nobody_heard_of_it() {
         let pid = server.id().to_string();
         let sent = Command::new("kill").args(["-HUP", &pid]).status();
         assert!(sent.is_ok_and(|status| status.success()));
-        let words = format!("{tokens} tokens are in");
-        while !server.log().contains(&words) {
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        server.wait_to_log(&format!("{tokens} tokens are in"));
     };
     hang_up(2);
     while open(&server, &bob).status != 200 {

@@ -1,15 +1,35 @@
 //! What a handler and a collector know of the same call: its span.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
 use pinfold::{Node, OtlpOptions, TraceContext};
 
 use crate::client::{Session, TRACE, named, small};
 
+/// A node that sends no span would be waited for for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn accepted(listener: &TcpListener) -> TcpStream {
+    let deadline = Instant::now() + PATIENCE;
+    listener.set_nonblocking(true).expect("a socket");
+    let (stream, _) = loop {
+        match listener.accept() {
+            Err(fault) if fault.kind() == ErrorKind::WouldBlock && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            accepted => break accepted.expect("a connection"),
+        }
+    };
+    stream.set_nonblocking(false).expect("a socket");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    stream
+}
+
 /// The body of the next request, which is answered.
 fn posted(listener: &TcpListener) -> Vec<u8> {
-    let (mut stream, _) = listener.accept().expect("a connection");
+    let mut stream = accepted(listener);
     let mut reader = BufReader::new(stream.try_clone().expect("a descriptor"));
     let mut length = 0;
     loop {
