@@ -29,6 +29,7 @@ mod effect;
 mod engine;
 mod exchange;
 mod fields;
+mod freeze;
 mod http;
 #[cfg(feature = "auth")]
 mod identify;
@@ -63,6 +64,7 @@ pub use self::engine::properties;
 pub use self::engine::travel::CorePosition;
 pub use self::engine::{CallKey, DrainProgress, DrainTimes, Look, Looked, SessionKey};
 pub use self::exchange::{Closed, ConnectionKey};
+pub use self::freeze::{FrozenShard, HeldUp};
 #[cfg(feature = "auth")]
 pub use self::http::{IdentityAnswer, IdentityQuestion, UnknownSender};
 pub use self::http::{RequestPolicy, TooMany};

@@ -57,11 +57,37 @@ pub struct GivenBack<T> {
 }
 
 impl TravellingSession {
+    /// By which the core that it left knew them.
+    pub(super) fn connections(&self) -> impl Iterator<Item = ConnectionKey> {
+        self.connections.iter().map(key_of)
+    }
+
     /// As its client has it: whoever has it can speak for the session.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.session.id
     }
+}
+
+impl TravellingConnection {
+    /// By which the core that it left knew it.
+    pub(super) fn key(&self) -> ConnectionKey {
+        key_of(&self.connection)
+    }
+}
+
+fn key_of(connection: &PackedConnection) -> ConnectionKey {
+    let (index, generation) = connection.key;
+    ConnectionKey::from_parts(index, generation)
+}
+
+/// By which keys connections are known where they arrive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keys {
+    /// As the arena has them.
+    New,
+    /// By those that they had: the shard takes the place of the one that they left.
+    Again,
 }
 
 impl Shard {
@@ -115,10 +141,40 @@ impl Shard {
         session: TravellingSession,
     ) -> Result<(SessionKey, Vec<ConnectionKey>), GivenBack<TravellingSession>> {
         self.at(now);
+        let put = self.put_session_as(session, Keys::New)?;
+        self.go_on();
+        Ok(put)
+    }
+
+    /// A session arrives where it was, or in the place of that.
+    ///
+    /// # Errors
+    /// Why it is not taken, and the session.
+    pub(super) fn put_session_again(
+        &mut self,
+        session: TravellingSession,
+    ) -> Result<Vec<ConnectionKey>, GivenBack<TravellingSession>> {
+        let put = self.put_session_as(session, Keys::Again);
+        put.map(|(_, connections)| connections)
+    }
+
+    fn put_session_as(
+        &mut self,
+        session: TravellingSession,
+        keys: Keys,
+    ) -> Result<(SessionKey, Vec<ConnectionKey>), GivenBack<TravellingSession>> {
         let TravellingSession {
             session,
             connections,
         } = session;
+        if keys == Keys::Again && !connections.iter().all(|it| self.http.has_room(key_of(it))) {
+            let value = Box::new(TravellingSession {
+                session,
+                connections,
+            });
+            let why = NotTaken::Malformed;
+            return Err(GivenBack { why, value });
+        }
         let unpacked = self.engine.unpack_session(session, connections.len());
         let (key, owners) = match unpacked {
             Ok(unpacked) => unpacked,
@@ -131,10 +187,8 @@ impl Shard {
             }
         };
         let connections = connections.into_iter().zip(owners);
-        let keys = connections.map(|(it, owner)| self.put(it, Some(owner)));
-        let keys = keys.collect();
-        self.go_on();
-        Ok((key, keys))
+        let known = connections.map(|(it, owner)| self.put(it, Some(owner), keys));
+        Ok((key, known.collect()))
     }
 
     /// Takes out a connection that is between two requests, or carries a listen stream.
@@ -167,6 +221,32 @@ impl Shard {
         connection: TravellingConnection,
     ) -> Result<ConnectionKey, GivenBack<TravellingConnection>> {
         self.at(now);
+        let key = self.put_connection_as(connection, Keys::New)?;
+        self.go_on();
+        Ok(key)
+    }
+
+    /// A connection arrives where it was, or in the place of that.
+    ///
+    /// # Errors
+    /// Why it is not taken, and the connection.
+    pub(super) fn put_connection_again(
+        &mut self,
+        connection: TravellingConnection,
+    ) -> Result<ConnectionKey, GivenBack<TravellingConnection>> {
+        if !self.http.has_room(connection.key()) {
+            let value = Box::new(connection);
+            let why = NotTaken::Malformed;
+            return Err(GivenBack { why, value });
+        }
+        self.put_connection_as(connection, Keys::Again)
+    }
+
+    fn put_connection_as(
+        &mut self,
+        connection: TravellingConnection,
+        keys: Keys,
+    ) -> Result<ConnectionKey, GivenBack<TravellingConnection>> {
         let TravellingConnection { connection, listen } = connection;
         let unpacked = listen.map(|it| self.engine.unpack_listen(it)).transpose();
         let owner = match unpacked {
@@ -178,9 +258,7 @@ impl Shard {
                 return Err(GivenBack { why, value });
             }
         };
-        let key = self.put(connection, owner);
-        self.go_on();
-        Ok(key)
+        Ok(self.put(connection, owner, keys))
     }
 
     /// Where this core stands, for the one that takes its place.
@@ -205,9 +283,15 @@ impl Shard {
         self.engine.core_of(session)
     }
 
-    fn put(&mut self, connection: PackedConnection, owner: Option<ExchangeOwner>) -> ConnectionKey {
+    fn put(
+        &mut self,
+        connection: PackedConnection,
+        owner: Option<ExchangeOwner>,
+        keys: Keys,
+    ) -> ConnectionKey {
         let (unwritten, since) = (connection.unwritten, connection.holds_since);
-        let key = self.http.unpack(connection, owner);
+        let again = (keys == Keys::Again).then(|| key_of(&connection));
+        let key = self.http.unpack(connection, owner, again);
         if let Some(owner) = owner {
             self.engine.connected(owner, key);
             if let Some(traces) = self.http.traces() {

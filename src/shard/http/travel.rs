@@ -60,21 +60,37 @@ impl<U: UpperLayer> Http<U> {
         if let Some(traces) = &mut self.traces {
             traces.forget(key);
         }
-        Some(connection.pack())
+        Some(connection.pack((key.index, key.generation)))
     }
 
-    /// A connection arrives, with whose stream it carries. It has its place in any case: it had it before.
+    /// Whether a connection could have this key again.
+    pub(in crate::shard) fn has_room(&self, key: ConnectionKey) -> bool {
+        (key.index as usize) < self.limits.connections_max
+            && self.connections.in_slot(key.index).is_none()
+    }
+
+    /// All are here again that come again.
+    pub(in crate::shard) fn list_vacant(&mut self) {
+        self.connections.list_vacant();
+    }
+
+    /// A connection arrives, with whose stream it carries. It has its place in any case: it had it before. `again` is the key
+    /// that it has if there [is room](Http::has_room); then [`list_vacant`](Http::list_vacant) is to come.
     pub(in crate::shard) fn unpack(
         &mut self,
         packed: PackedConnection,
         owner: Option<U::Owner>,
+        again: Option<ConnectionKey>,
     ) -> ConnectionKey {
         let connection = packed.unpack(owner);
         self.commons.connections.take_beyond(1);
         let clients = &self.commons.clients;
         clients.take_in_connection(connection.counted(), self.now);
         self.stats.streams += usize::from(connection.is_stream);
-        let key = self.connections.insert(connection);
+        let key = match again {
+            Some(key) => self.connections.insert_again(key, connection),
+            None => self.connections.insert(connection),
+        };
         self.arm(key);
         key
     }

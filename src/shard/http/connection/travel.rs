@@ -13,6 +13,8 @@ use crate::clients::Client;
 
 #[derive(Clone, Serialize, Deserialize)]
 pub(in crate::shard) struct PackedConnection {
+    /// By which it was known where it was: index and generation.
+    pub(in crate::shard) key: (u32, u32),
     /// It carries a stream.
     is_stream: bool,
     inbox: Vec<u8>,
@@ -36,7 +38,7 @@ pub(in crate::shard) struct PackedConnection {
 }
 
 impl<U: UpperLayer> Connection<U> {
-    pub(in crate::shard::http) fn pack(self) -> PackedConnection {
+    pub(in crate::shard::http) fn pack(self, key: (u32, u32)) -> PackedConnection {
         let Connection {
             // `ExpectHead`, or `ExpectAnswer` of an owner that comes with it.
             state: _,
@@ -70,6 +72,7 @@ impl<U: UpperLayer> Connection<U> {
             names_principals,
         } = self;
         PackedConnection {
+            key,
             is_stream,
             inbox: inbox.map_or_else(Vec::new, |it| *it),
             scanned,
@@ -96,6 +99,8 @@ impl PackedConnection {
         owner: Option<U::Owner>,
     ) -> Connection<U> {
         let PackedConnection {
+            // Who takes it in decides whether it has that again.
+            key: _,
             is_stream,
             inbox,
             scanned,
