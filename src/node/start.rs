@@ -171,7 +171,11 @@ impl Plan {
         let own = of_cores.into_iter().zip(pins);
         Ok(Plan {
             own: own
-                .map(|(listening, pin_to)| OwnSetup { listening, pin_to })
+                .map(|(listening, pin_to)| OwnSetup {
+                    listening,
+                    pin_to,
+                    resume: None,
+                })
                 .collect(),
             options,
             setup,

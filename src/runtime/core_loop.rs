@@ -18,6 +18,7 @@ use super::core_message::CoreMessage;
 use super::endings::{self, SessionEndings};
 use super::engine::{CoreDriver, SCRATCH_BYTES};
 use super::forward::{CoreAction, Forwarding};
+use super::gate::Gate;
 #[cfg(feature = "auth")]
 use super::identify;
 use super::publisher::Publisher;
@@ -25,6 +26,7 @@ use super::readiness::{self, Readiness};
 use super::seal::Sealer;
 use super::sockets::Sockets;
 use super::trace_sink::TraceSinks;
+use super::unsent::UnsentWrites;
 use super::{clock, link, serve, socket};
 use crate::budget::Charge;
 use crate::clients::{Client, Ticket};
@@ -49,6 +51,9 @@ pub(super) struct Core {
     pub(super) credentials: Option<Arc<CredentialStore>>,
     pub(super) readiness: Readiness,
     pub(super) sockets: Sockets,
+    /// Shut while it is about to stand still: nothing is read.
+    pub(super) quiet: Gate,
+    pub(super) unsent: UnsentWrites,
     calls: Calls,
     pumping: Cell<bool>,
     /// Connections that came a moment ago: whether there is something to be read is known when all of theirs is done.
@@ -87,6 +92,8 @@ impl Core {
             credentials: None,
             readiness: Readiness::new()?,
             sockets: Sockets::default(),
+            quiet: Gate::default(),
+            unsent: UnsentWrites::default(),
             calls: Calls::default(),
             pumping: Cell::new(false),
             begun: RefCell::default(),
@@ -184,6 +191,12 @@ impl Core {
         Some(matches!(read, Ok(0)))
     }
 
+    pub(super) fn watch_if_wanted(self: &Rc<Self>, key: ConnectionKey) {
+        if self.shard.borrow().wants_bytes(key) {
+            self.watch(key);
+        }
+    }
+
     fn watch(self: &Rc<Self>, key: ConnectionKey) {
         let watched = self.sockets.with(key, |stream| {
             self.readiness.watch(readiness::data_of(key), stream)
@@ -263,13 +276,17 @@ impl Core {
             // There was no room for the rest.
             return false;
         }
+        self.unsent.keep(key, bytes.split_off(count));
+        self.write_rest(key);
+        false
+    }
+
+    /// A task writes what is unsent.
+    pub(super) fn write_rest(self: &Rc<Self>, key: ConnectionKey) {
         match self.sockets.with(key, |stream| {
             socket::on_the_ring(socket::duplicate(stream)?)
         }) {
-            Some(Ok(stream)) => {
-                let rest = bytes.split_off(count);
-                tasks::spawn(serve::write(self.clone(), key, stream, rest));
-            }
+            Some(Ok(stream)) => tasks::spawn(serve::write(self.clone(), key, stream)),
             Some(Err(fault)) => {
                 if let Some(unlogged) = self.may_log("wait") {
                     tracing::warn!(%fault, unlogged, "a slow reader was dropped: its connection could not be waited for");
@@ -278,7 +295,6 @@ impl Core {
             }
             None => {}
         }
-        false
     }
 
     fn execute(self: &Rc<Self>, effect: Effect) {
@@ -423,6 +439,7 @@ impl Core {
 
     fn take_socket(&self, key: ConnectionKey) -> Option<StdStream> {
         let stream = self.sockets.take(key)?;
+        self.unsent.forget(key);
         // Not left to closing: another descriptor of the same connection may live on.
         self.readiness.unwatch(&stream);
         Some(stream)
@@ -444,9 +461,7 @@ impl CoreDriver for Core {
             let Some(key) = self.begun.borrow_mut().pop() else {
                 break;
             };
-            if self.shard.borrow().wants_bytes(key) {
-                self.watch(key);
-            }
+            self.watch_if_wanted(key);
         }
         self.pumping.set(false);
         if let Some(forwarding) = &self.forwarding {
@@ -455,6 +470,10 @@ impl CoreDriver for Core {
         if self.shard.borrow().has_fanout() {
             self.wake_fanout();
         }
+    }
+
+    fn unsent(&self) -> &UnsentWrites {
+        &self.unsent
     }
 
     fn may_log(&self, kind: &'static str) -> Option<u64> {

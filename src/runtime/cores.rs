@@ -23,6 +23,7 @@ use super::publisher::Publisher;
 use super::ring::Driver;
 use super::seal::Sealer;
 use super::secrets;
+use super::standstill::CoreResume;
 use super::stats::StatsBoard;
 use super::thread::{self, CoreSetup};
 use super::tokio::Tokio;
@@ -77,6 +78,8 @@ pub(crate) struct CoresSetup {
 pub(crate) struct OwnSetup {
     pub(crate) listening: Vec<Listening>,
     pub(crate) pin_to: Option<core_affinity::CoreId>,
+    /// It takes the place of a core of another process.
+    pub(crate) resume: Option<CoreResume>,
 }
 
 /// Those that run.
@@ -128,6 +131,7 @@ impl Cores {
                 beats: alive.beats(),
                 tokio: tokio.clone(),
                 stats: setup.stats.clone(),
+                resume: own.resume,
             };
             match start_core(
                 setup.clone(),

@@ -23,6 +23,7 @@ mod endings;
 mod engine;
 mod fanout;
 mod forward;
+mod gate;
 #[cfg(feature = "auth")]
 mod identify;
 mod link;
@@ -38,12 +39,14 @@ mod serve;
 mod signals;
 mod socket;
 mod sockets;
+mod standstill;
 mod stats;
 mod thread;
 mod tokio;
 mod trace;
 mod trace_sink;
 mod turns;
+mod unsent;
 mod watchdog;
 
 pub(crate) use self::clock::{unix_ms, unix_ms_of};

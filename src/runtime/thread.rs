@@ -15,6 +15,7 @@ use super::drain_barrier::DrainBarrier;
 use super::engine::CoreDriver;
 use super::not_started::{NotStarted, cannot_run};
 use super::ring::Driver;
+use super::standstill::{self, CoreResume, Resumed};
 use super::stats::{StatsBoard, TICKS_TO_COPY};
 use super::tokio::Tokio;
 use super::turns::WakeRelay;
@@ -65,6 +66,8 @@ pub(super) struct CoreSetup {
     pub(super) beats: Beats,
     pub(super) tokio: Tokio,
     pub(super) stats: StatsBoard,
+    /// It takes the place of a core of another process.
+    pub(super) resume: Option<CoreResume>,
 }
 
 /// Serves until the core is told to stop. `make_core` runs on this thread: nothing of a core is ever elsewhere. `report`
@@ -94,9 +97,19 @@ pub(super) fn run(
     let (ended, end) = oneshot::channel();
     let work = || {
         runtime.block_on(tasks::run(async move {
-            match open(std::mem::take(&mut core_setup.listening), make_core) {
-                Ok((core, acceptors)) => {
+            let listening = std::mem::take(&mut core_setup.listening);
+            match open(listening, make_core, core_setup.resume.as_ref()) {
+                Ok((core, acceptors, resumed)) => {
                     report(Ok(()));
+                    // What it had is here, and not its own before that process says so.
+                    let may_serve = core_setup
+                        .resume
+                        .take()
+                        .is_none_or(|it| it.go.recv().is_ok());
+                    if !may_serve {
+                        return Ok(());
+                    }
+                    resumed.begin(&core);
                     let served = serve(core, acceptors, Rc::new(core_setup));
                     // A task like the others: nothing of a core is left if one of them panics.
                     tasks::spawn(async move { ended.send(served.await) });
@@ -119,11 +132,17 @@ pub(super) fn run(
 fn open(
     listening: Vec<Listening>,
     make_core: impl FnOnce() -> Result<Core, NotStarted>,
-) -> Result<(Rc<Core>, Rc<[Acceptor]>), NotStarted> {
+    resume: Option<&CoreResume>,
+) -> Result<(Rc<Core>, Rc<[Acceptor]>, Resumed), NotStarted> {
     let core = Rc::new(make_core()?);
     let acceptors = listening.into_iter().map(Acceptor::new);
     let acceptors = acceptors.collect::<io::Result<Rc<[Acceptor]>>>();
-    Ok((core, acceptors.map_err(cannot_run)?))
+    let acceptors = acceptors.map_err(cannot_run)?;
+    let resumed = resume.map_or_else(
+        || Ok(Resumed::default()),
+        |it| standstill::resume(&core, it),
+    );
+    Ok((core, acceptors, resumed.map_err(cannot_run)?))
 }
 
 async fn serve(
@@ -141,7 +160,8 @@ async fn serve(
         tasks::spawn(accept(core.clone(), acceptors.clone(), number, place_among));
     }
     let (stop, stopped) = oneshot::channel();
-    tasks::spawn(take_messages(core.clone(), core_setup.clone(), stop));
+    let messages = take_messages(core.clone(), acceptors.clone(), core_setup.clone(), stop);
+    tasks::spawn(messages);
     // Messages are taken to the end: what is published meanwhile is heard by who is still here.
     let _ = stopped.await;
     finish(&core, &core_setup).await;
@@ -198,7 +218,7 @@ async fn watch<Work: Future<Output = io::Result<()>>>(
 
 async fn read(core: Rc<Core>) -> io::Result<()> {
     let on_ready = |data| core.read_once(readiness::key_of(data));
-    readiness::run(&core.readiness, on_ready).await
+    readiness::run(&core.readiness, &core.quiet, on_ready).await
 }
 
 async fn pass_on(core: Rc<Core>) -> io::Result<()> {
@@ -210,21 +230,29 @@ fn random() -> u32 {
     getrandom::u32().expect("Linux has random bytes once it has booted")
 }
 
-async fn take_messages(core: Rc<Core>, core_setup: Rc<CoreSetup>, stop: oneshot::Sender<()>) {
+async fn take_messages(
+    core: Rc<Core>,
+    acceptors: Rc<[Acceptor]>,
+    core_setup: Rc<CoreSetup>,
+    stop: oneshot::Sender<()>,
+) {
     let mut stop = Some(stop);
     loop {
-        for message in core
-            .publisher
-            .mailbox(core.number.into())
-            .collect()
-            .await
-            .messages
-        {
+        let mailbox = core.publisher.mailbox(core.number.into());
+        let mut messages = mailbox.collect().await.messages.into_iter();
+        while let Some(message) = messages.next() {
             match message {
                 CoreMessage::Drain => begin_drain(&core, &core_setup),
                 CoreMessage::Stop => {
                     // A second one finds nobody who waits.
                     let _ = stop.take().map(|stop| stop.send(()));
+                }
+                CoreMessage::Quiesce(order) => {
+                    tasks::spawn(standstill::quiesce(core.clone(), acceptors.clone(), order));
+                }
+                CoreMessage::GoOn => standstill::go_on(&core, &acceptors),
+                CoreMessage::Freeze(order) => {
+                    standstill::freeze(&core, &order, messages.len() > 0);
                 }
                 message => take_message(&core, message),
             }
@@ -292,7 +320,11 @@ fn take_message(core: &Rc<Core>, message: CoreMessage) {
         CoreMessage::Announce => core.shard.borrow_mut().handle_announce(),
         CoreMessage::Verify => core.shard.borrow_mut().handle_verify(),
         CoreMessage::Report => report(core),
-        CoreMessage::Drain | CoreMessage::Stop => {}
+        CoreMessage::Drain
+        | CoreMessage::Stop
+        | CoreMessage::Quiesce(_)
+        | CoreMessage::GoOn
+        | CoreMessage::Freeze(_) => {}
     }
 }
 
@@ -325,7 +357,7 @@ async fn tick(core: Rc<Core>, core_setup: Rc<CoreSetup>) {
         core.shard
             .borrow_mut()
             .handle_clock(clock::now(), clock::unix_ms());
-        if late > CATCH_UP_AFTER {
+        if late > CATCH_UP_AFTER && !core.quiet.is_shut() {
             catch_up(&core, &core_setup, &relay).await;
         }
         let impaired = core.publisher.is_impaired();

@@ -41,12 +41,19 @@ impl HeldUp {
     /// What holds up several cores.
     pub fn add(&mut self, other: &HeldUp) {
         for (&why, count) in &other.reasons {
+            self.add_of(why, *count);
+        }
+    }
+
+    /// So many more stay for this reason.
+    pub fn add_of(&mut self, why: StaysBecause, count: usize) {
+        if count > 0 {
             *self.reasons.entry(why).or_default() += count;
         }
     }
 
     fn note(&mut self, why: StaysBecause) {
-        *self.reasons.entry(why).or_default() += 1;
+        self.add_of(why, 1);
     }
 }
 

@@ -20,6 +20,7 @@ pub(super) use self::core_action::CoreAction;
 use self::dial::{connect, is_of_the_peer};
 use super::cluster_handle::{ClusterAccess, SessionOwner};
 use super::engine::{CoreDriver, SCRATCH_BYTES};
+use super::gate::Gate;
 use super::readiness::{self, Readiness};
 use super::{clock, socket};
 use crate::forward::{
@@ -455,7 +456,8 @@ pub(super) async fn run(
         return Ok(());
     };
     let on_ready = |data| forwarding.on_ready(&core, data);
-    readiness::run(&forwarding.readiness, on_ready).await
+    // Answers of other nodes are what a core that becomes quiet waits for.
+    readiness::run(&forwarding.readiness, &Gate::default(), on_ready).await
 }
 
 fn data_of(key: PassageKey, side: Side) -> u64 {

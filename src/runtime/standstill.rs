@@ -1,0 +1,278 @@
+//! A core that stands still for another process to take its place, and a core that begins in the place of one.
+//!
+//! ```text
+//! here   serves ─quiesce─▶ reads and accepts nothing ─freeze─▶ its thread waits, all it has is written down ─▶ (the process ends)
+//!           ▲                        │ held up                              │ thaw
+//!           └────────────────────────┴──────────────────────────────────────┘
+//! there  waits for what a core had ─▶ has it ─go─▶ serves
+//! ```
+//!
+//! While its thread waits nothing of a core does anything: no timer fires and no handler goes on. It beats as soon as it goes on,
+//! which is long before the watchdog counts it as hanging.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::net::TcpStream as StdStream;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{MemfdFlags, memfd_create};
+use serde::{Deserialize, Serialize};
+
+use super::clock;
+use super::core_loop::Core;
+use super::engine::CoreDriver;
+use crate::acceptor::Acceptor;
+use crate::shard::{ConnectionKey, FrozenShard, HeldUp, StaysBecause};
+
+/// How often a core that becomes quiet looks whether it is.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// What a core is asked before it stands still.
+pub(crate) struct QuiesceOrder {
+    /// So long it waits for what holds it up.
+    pub(crate) within: Duration,
+    /// Said once: what holds it up still.
+    pub(crate) answer: Sender<HeldUp>,
+}
+
+/// What a core is told then.
+pub(crate) struct FreezeOrder {
+    pub(crate) core: u16,
+    pub(crate) answer: Sender<(u16, Result<FrozenCore, StillHeldUp>)>,
+    /// Closed: it goes on. It is kept open to the end of the process otherwise.
+    pub(crate) thaw: Receiver<()>,
+}
+
+/// Why a core does not stand still after all.
+pub(crate) enum StillHeldUp {
+    By(HeldUp),
+    /// What it has could not be written down.
+    System(io::Error),
+}
+
+/// All that a core had, for another process.
+pub(crate) struct FrozenCore {
+    /// [`CoreState`], in the memory of nobody.
+    pub(crate) state: File,
+    /// The sockets of its connections, in the order of the state.
+    pub(crate) sockets: Arc<Vec<StdStream>>,
+    pub(crate) sessions: usize,
+}
+
+/// What a core begins with that takes the place of one.
+pub(crate) struct CoreResume {
+    /// Told when the core waits for its state.
+    pub(crate) waits: Sender<()>,
+    pub(crate) state: Receiver<ReceivedCore>,
+    /// Closed: it ends. Anything else: it serves.
+    pub(crate) go: Receiver<()>,
+}
+
+/// As it came from the other process.
+pub(crate) struct ReceivedCore {
+    pub(crate) state: File,
+    pub(crate) sockets: Vec<StdStream>,
+}
+
+/// A core as it is written down.
+#[derive(Serialize, Deserialize)]
+struct CoreState {
+    shard: FrozenShard,
+    /// What the kernel has not taken of writes: by the connection's place among all.
+    unsent: Vec<(u32, Vec<u8>)>,
+}
+
+/// Reads and accepts nothing from now on, and says when nothing is under way any more.
+pub(super) async fn quiesce(core: Rc<Core>, acceptors: Rc<[Acceptor]>, order: QuiesceOrder) {
+    let until = Instant::now() + order.within;
+    core.quiet.shut();
+    for acceptor in &*acceptors {
+        acceptor.pause().await;
+    }
+    let mut held_up = held_up(&core);
+    while !held_up.is_empty() && Instant::now() < until && core.quiet.is_shut() {
+        monoio::time::sleep(LOOK_EVERY).await;
+        core.pump();
+        held_up = self::held_up(&core);
+    }
+    // Whoever asked may have given up.
+    let _ = order.answer.send(held_up);
+}
+
+fn held_up(core: &Core) -> HeldUp {
+    let mut held_up = core.shard.borrow().held_up();
+    held_up.add_of(StaysBecause::PassedOn, core.forwarded());
+    held_up
+}
+
+/// Reads and accepts again.
+pub(super) fn go_on(core: &Core, acceptors: &[Acceptor]) {
+    core.quiet.open();
+    acceptors.iter().for_each(Acceptor::resume);
+}
+
+/// Stands still. Returns when the core goes on; not at all if another process has taken its place. `followed`: there are messages
+/// after this one.
+pub(super) fn freeze(core: &Rc<Core>, order: &FreezeOrder, followed: bool) {
+    core.pump();
+    let forwarded = core.forwarded();
+    if followed || forwarded > 0 {
+        let mut held_up = HeldUp::default();
+        held_up.add_of(StaysBecause::PassedOn, forwarded);
+        held_up.add_of(StaysBecause::NotDrained, followed.into());
+        let _ = order
+            .answer
+            .send((order.core, Err(StillHeldUp::By(held_up))));
+        return;
+    }
+    let frozen = core.shard.borrow_mut().handle_freeze(clock::now());
+    let frozen = match frozen {
+        Ok(frozen) => frozen,
+        Err(held_up) => {
+            let _ = order
+                .answer
+                .send((order.core, Err(StillHeldUp::By(held_up))));
+            return;
+        }
+    };
+    let keys = frozen.connection_keys();
+    let sockets = keys.iter().filter_map(|&key| core.sockets.take(key));
+    let sockets = Arc::new(sockets.collect::<Vec<_>>());
+    let sessions = frozen.session_count();
+    let (state, written) = CoreState::of(frozen, core, &keys).write();
+    let answer = match written {
+        Ok(file) => Ok(FrozenCore {
+            state: file,
+            sockets: sockets.clone(),
+            sessions,
+        }),
+        Err(fault) => Err(StillHeldUp::System(fault)),
+    };
+    // Nobody may wait for it any more: then it is thawed at once.
+    let _ = order.answer.send((order.core, answer));
+    let _ = order.thaw.recv();
+    thaw(core, state, &keys, sockets);
+}
+
+fn thaw(core: &Rc<Core>, state: CoreState, keys: &[ConnectionKey], sockets: Arc<Vec<StdStream>>) {
+    let sockets = Arc::try_unwrap(sockets).unwrap_or_else(|shared| {
+        // A descriptor that cannot be had again is a connection that is lost, not a core.
+        let again = shared.iter().map_while(|it| it.try_clone().ok());
+        again.collect()
+    });
+    for (&key, socket) in keys.iter().zip(sockets) {
+        core.sockets.keep(key, socket);
+    }
+    let resumed = core
+        .shard
+        .borrow_mut()
+        .handle_resume(clock::now(), state.shard);
+    if let Err(why) = resumed {
+        tracing::error!(%why, core = core.number, "a core could not go on with what it had a moment ago");
+    }
+    core.pump();
+}
+
+/// A core that has just been made waits for what another one had, and has it then.
+///
+/// # Errors
+/// Nothing comes, or what comes is not what a core had.
+pub(super) fn resume(core: &Core, resume: &CoreResume) -> io::Result<Resumed> {
+    // Whoever gives up listens no more.
+    let _ = resume.waits.send(());
+    let received = resume.state.recv();
+    let given_up = |_| io::Error::other("the other process keeps what it has");
+    let ReceivedCore { state, sockets } = received.map_err(given_up)?;
+    let CoreState { shard, unsent } = CoreState::read(state)?;
+    let resumed = core.shard.borrow_mut().handle_resume(clock::now(), shard);
+    let keys = resumed.map_err(|why| malformed(&why.to_string()))?;
+    if keys.len() != sockets.len() {
+        let (connections, sockets) = (keys.len(), sockets.len());
+        return Err(malformed(&format!(
+            "it has {connections} connections and {sockets} sockets"
+        )));
+    }
+    for (&key, socket) in keys.iter().zip(sockets) {
+        core.sockets.keep(key, socket);
+    }
+    let mut unsent_by = Vec::new();
+    for (place, bytes) in unsent {
+        let key = keys.get(place as usize).copied();
+        let key = key.ok_or_else(|| malformed("a write is of no connection"))?;
+        core.unsent.keep(key, bytes);
+        unsent_by.push(key);
+    }
+    Ok(Resumed {
+        keys,
+        unsent: unsent_by,
+    })
+}
+
+fn malformed(what: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("what a core of the other process had cannot be read: {what}"),
+    )
+}
+
+/// What a core that took another one's place still has to do when it may.
+#[derive(Default)]
+pub(super) struct Resumed {
+    keys: Vec<ConnectionKey>,
+    unsent: Vec<ConnectionKey>,
+}
+
+impl Resumed {
+    /// Serves those who came.
+    pub(super) fn begin(self, core: &Rc<Core>) {
+        for key in self.unsent {
+            core.write_rest(key);
+        }
+        for key in self.keys {
+            core.watch_if_wanted(key);
+        }
+        core.pump();
+    }
+}
+
+impl CoreState {
+    fn of(shard: FrozenShard, core: &Core, keys: &[ConnectionKey]) -> CoreState {
+        let mut unsent = Vec::new();
+        let rest = core.unsent.rest();
+        if !rest.is_empty() {
+            let places = keys.iter().zip(0..);
+            let places: std::collections::BTreeMap<_, u32> =
+                places.map(|(&key, place)| (key, place)).collect();
+            let placed = rest.into_iter();
+            unsent.extend(placed.filter_map(|(key, bytes)| Some((*places.get(&key)?, bytes))));
+        }
+        CoreState { shard, unsent }
+    }
+
+    /// Itself, and where it was written to.
+    fn write(self) -> (CoreState, io::Result<File>) {
+        let written = self.write_down();
+        (self, written)
+    }
+
+    fn write_down(&self) -> io::Result<File> {
+        let mut file = File::from(memfd_create("pinfold-core", MemfdFlags::CLOEXEC)?);
+        let mut bytes = Vec::new();
+        let mut writer = rmp_serde::Serializer::new(&mut bytes)
+            .with_struct_map()
+            .with_bytes(rmp_serde::config::BytesMode::ForceAll);
+        self.serialize(&mut writer).map_err(io::Error::other)?;
+        file.write_all(&bytes)?;
+        Ok(file)
+    }
+
+    fn read(mut file: File) -> io::Result<CoreState> {
+        let mut bytes = Vec::new();
+        file.rewind()?;
+        file.read_to_end(&mut bytes)?;
+        rmp_serde::from_slice(&bytes).map_err(|fault| malformed(&fault.to_string()))
+    }
+}
