@@ -60,6 +60,17 @@ impl Listening {
             Listening::Own(listener) | Listening::Given(listener) => listener.local_addr(),
         }
     }
+
+    /// The same socket, for another process, and whether nobody else made it.
+    ///
+    /// # Errors
+    /// Out of descriptors.
+    pub(crate) fn duplicate(&self) -> io::Result<(bool, StdListener)> {
+        match self {
+            Listening::Own(listener) => Ok((true, listener.try_clone()?)),
+            Listening::Given(listener) => Ok((false, listener.try_clone()?)),
+        }
+    }
 }
 
 impl Acceptor {
@@ -164,17 +175,6 @@ impl Acceptor {
         self.is_paused.set(false);
         if let Some(paused) = self.paused.take() {
             paused.wake();
-        }
-    }
-
-    /// The same socket, for another process.
-    ///
-    /// # Errors
-    /// Out of descriptors.
-    pub(crate) fn duplicate(&self) -> io::Result<StdListener> {
-        match &self.kind {
-            Kind::Own { handle, .. } => handle.try_clone(),
-            Kind::Given { listener, .. } => listener.try_clone(),
         }
     }
 

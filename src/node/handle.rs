@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use super::cluster::Authorities;
 use super::counted::Counters;
-use super::{NodeError, Options};
+use super::hand_over::HandoverParts;
+use super::{NodeError, Options, STATE_KEY_BYTES};
+use crate::app::contents::ContentStore;
 use crate::clients::Commons;
 #[cfg(feature = "auth")]
 use crate::credentials::CredentialStore;
@@ -60,6 +62,9 @@ pub(super) struct NodeInner {
     pub(super) fell_back: bool,
     pub(super) drained: Arc<Milestone<()>>,
     pub(super) ended: Arc<Milestone<Result<(), NodeError>>>,
+    pub(super) store: Option<Arc<dyn ContentStore>>,
+    pub(super) state_key: [u8; STATE_KEY_BYTES],
+    pub(super) handover: HandoverParts,
 }
 
 /// How much there is of what clients share, and may be.

@@ -28,9 +28,11 @@ mod control_thread;
 mod counted;
 mod cpus;
 mod error;
+mod hand_over;
 mod handle;
 mod listen;
 mod names;
+mod node_state;
 #[cfg(feature = "admin")]
 mod observe;
 #[cfg_attr(not(feature = "admin"), path = "unattended.rs")]
@@ -40,6 +42,7 @@ mod start;
 #[cfg(feature = "metrics")]
 mod stats;
 mod store;
+mod take_over;
 #[cfg(feature = "admin")]
 mod watching;
 
@@ -52,6 +55,8 @@ pub use self::cluster::ClusterConfig;
 #[cfg(feature = "redis")]
 pub(crate) use self::cluster::{advertised, prefix, resolve};
 pub use self::error::NodeError;
+pub(crate) use self::hand_over::{EndProcess, HandoverPlan};
+pub use self::hand_over::{HandedOver, HandoverRefused};
 pub use self::handle::{Node, NodeCounts};
 pub(crate) use self::names::{endpoint, host, node_from_host, node_name, origin};
 #[cfg(feature = "admin")]
@@ -60,3 +65,4 @@ pub use self::options::{
     CORES_MAX, DRAIN_ALONE, DRAIN_BEHIND_PROXY, Options, PEER_SECRET_BYTES_MIN, Pinning,
     STATE_KEY_BYTES, StateKey,
 };
+pub(crate) use self::take_over::TakeOver;

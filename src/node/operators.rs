@@ -171,8 +171,15 @@ impl Operators {
     ///
     /// # Errors
     /// The port is in use, the kernel refuses the address, or anybody could publish there.
-    pub(super) fn open(options: &Options, parts: OperatorParts) -> Result<Option<Self>, NodeError> {
+    pub(super) fn open(
+        options: &Options,
+        parts: OperatorParts,
+        inherited: Option<Listening>,
+    ) -> Result<Option<Self>, NodeError> {
         let OperatorParts { listener, log } = parts;
+        if let Some(listening) = inherited {
+            return Ok(Some(Operators { listening, log }));
+        }
         let Some(given) = listener else {
             let bound = options.admin.address.map(bind_admin).transpose()?;
             let listening = bound.map(Listening::Own);
@@ -182,6 +189,10 @@ impl Operators {
         options.check_admin_address(given.local_addr().map_err(unusable)?)?;
         let listening = Listening::Given(given);
         Ok(Some(Operators { listening, log }))
+    }
+
+    pub(super) fn listening(&self) -> &Listening {
+        &self.listening
     }
 
     pub(super) fn address(&self) -> Option<SocketAddr> {

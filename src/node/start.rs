@@ -11,9 +11,11 @@ use super::authentication;
 use super::cluster::{Authorities, ClusterMember, Membership};
 use super::control_thread::{ControlSetup, ControlThread};
 use super::counted::Counters;
+use super::hand_over::HandoverParts;
 use super::handle::NodeInner;
 use super::listen::Listeners;
 use super::operators::Operators;
+use super::take_over::Taking;
 use super::{CORES_MAX, Node, NodeBuilder, NodeError, Options, STATE_KEY_BYTES, cpus};
 use crate::app::contents::ContentStore;
 use crate::clients::Commons;
@@ -46,6 +48,8 @@ struct Plan {
     member: Option<ClusterMember>,
     counters: Counters,
     authorities: Authorities,
+    handover: HandoverParts,
+    taking: Option<Taking>,
 }
 
 impl NodeBuilder {
@@ -54,12 +58,16 @@ impl NodeBuilder {
         self,
         on_listening: impl FnOnce(&Node) -> Result<(), NodeError>,
     ) -> Result<Node, NodeError> {
-        let publisher = self.publisher.clone();
-        self.start_or_leave_nothing(on_listening).inspect_err(|_| {
-            // For whoever publishes already.
-            publisher.stop_all();
-            publisher.set_ended();
-        })
+        let (publisher, take_over) = (self.publisher.clone(), self.take_over.clone());
+        self.start_or_leave_nothing(on_listening)
+            .inspect_err(|wrong| {
+                if let Some(take_over) = take_over {
+                    take_over.refuse(&wrong.to_string());
+                }
+                // For whoever publishes already.
+                publisher.stop_all();
+                publisher.set_ended();
+            })
     }
 
     fn start_or_leave_nothing(
@@ -72,6 +80,17 @@ impl NodeBuilder {
         let watch = Watch::new(publisher.clone(), plan.options.break_thread.clone())
             .map_err(|fault| NodeError::system("cannot watch signals", fault))?;
         let cores = Cores::start(&plan.setup, own, &watch)?;
+        let taken = plan
+            .taking
+            .take()
+            .map(|it| it.finish(&publisher, plan.store.as_ref()));
+        let taken = match taken.transpose() {
+            Ok(taken) => taken,
+            Err(wrong) => {
+                cores.abandon(&publisher);
+                return Err(wrong);
+            }
+        };
         let (hand_over, ending) = channel::<NodeShutdown>();
         let within = ends_within(plan.setup.drain);
         // Nothing comes if the node did not get as far as that.
@@ -101,6 +120,9 @@ impl NodeBuilder {
                 };
                 // The watchdog waits for it.
                 let _ = hand_over.send(ending);
+                if let Some(taken) = taken {
+                    taken.serving();
+                }
                 Ok(node)
             }
             Err(wrong) => {
@@ -122,17 +144,29 @@ impl Plan {
             listeners,
             operators,
             counters,
+            handover,
+            take_over,
             ..
         } = builder;
         let counters = Counters::of(&counters)?;
         limit_connections(&mut options)?;
-        let operators = Operators::open(&options, operators)?;
         let (driver, fell_back) = settle_driver(options.driver)?;
         let cores = core_count(&options);
+        let (inherited, admin) = match &take_over {
+            Some(take_over) => take_over.listeners().map(|(it, admin)| (Some(it), admin))?,
+            None => (None, None),
+        };
+        let operators = Operators::open(&options, operators, admin)?;
         let Listeners {
             of_cores,
             addresses,
-        } = Listeners::open(&options, listeners, cores)?;
+        } = match inherited {
+            Some(inherited) => inherited,
+            None => Listeners::open(&options, listeners, cores)?,
+        };
+        let admin = operators.as_ref().map(Operators::listening);
+        let handover = HandoverParts::of(handover, &of_cores, admin)
+            .map_err(|fault| NodeError::system("no descriptor is left for a hand-over", fault))?;
         let authorities = Authorities::default();
         let member = ClusterMember::of(&options, &addresses, &counters, &authorities, &publisher)?;
         let access = member.as_ref().map(ClusterMember::access);
@@ -168,15 +202,25 @@ impl Plan {
             credentials,
         };
         let pins = cpus::of_cores(options.pinning, cores);
-        let own = of_cores.into_iter().zip(pins);
+        let (taking, resumes) = match take_over {
+            Some(take_over) => take_over.begin().map(|(it, resumes)| (Some(it), resumes))?,
+            None => (None, Vec::new()),
+        };
+        let resumes = resumes
+            .into_iter()
+            .map(Some)
+            .chain(std::iter::repeat_with(|| None));
+        let own = of_cores.into_iter().zip(pins).zip(resumes);
         Ok(Plan {
             own: own
-                .map(|(listening, pin_to)| OwnSetup {
+                .map(|((listening, pin_to), resume)| OwnSetup {
                     listening,
                     pin_to,
-                    resume: None,
+                    resume,
                 })
                 .collect(),
+            handover,
+            taking,
             options,
             setup,
             addresses,
@@ -189,7 +233,7 @@ impl Plan {
         })
     }
 
-    fn node(&self, cores: &Cores, watch: &Watch) -> Node {
+    fn node(&mut self, cores: &Cores, watch: &Watch) -> Node {
         Node {
             shared: Arc::new(NodeInner {
                 options: self.options.clone(),
@@ -207,6 +251,9 @@ impl Plan {
                 fell_back: self.fell_back,
                 drained: cores.drained(),
                 ended: Arc::default(),
+                store: self.store.clone(),
+                state_key: self.setup.state_key,
+                handover: std::mem::take(&mut self.handover),
             }),
         }
     }

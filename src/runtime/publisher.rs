@@ -411,7 +411,13 @@ impl Publisher {
         *self.lock()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, u64> {
+    /// Goes on in the log of another process.
+    pub(crate) fn continue_from(&self, last_offset: u64) {
+        let mut own = self.lock();
+        *own = (*own).max(last_offset);
+    }
+
+    pub(super) fn lock(&self) -> std::sync::MutexGuard<'_, u64> {
         self.shared
             .last_offset
             .lock()

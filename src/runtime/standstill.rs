@@ -15,7 +15,7 @@ use std::io::{self, Read, Seek, Write};
 use std::net::TcpStream as StdStream;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -23,12 +23,15 @@ use serde::{Deserialize, Serialize};
 
 use super::clock;
 use super::core_loop::Core;
+use super::drain_barrier::DrainBarrier;
 use super::engine::CoreDriver;
 use crate::acceptor::Acceptor;
 use crate::shard::{ConnectionKey, FrozenShard, HeldUp, StaysBecause};
 
 /// How often a core that becomes quiet looks whether it is.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// How often a core that waits for another process looks whether its own node has given up.
+const LOOK_WHETHER_ABANDONED: Duration = Duration::from_millis(50);
 
 /// What a core is asked before it stands still.
 pub(crate) struct QuiesceOrder {
@@ -180,12 +183,16 @@ fn thaw(core: &Rc<Core>, state: CoreState, keys: &[ConnectionKey], sockets: Arc<
 ///
 /// # Errors
 /// Nothing comes, or what comes is not what a core had.
-pub(super) fn resume(core: &Core, resume: &CoreResume) -> io::Result<Resumed> {
+pub(super) fn resume(
+    core: &Core,
+    resume: &CoreResume,
+    departure: &DrainBarrier,
+) -> io::Result<Resumed> {
     // Whoever gives up listens no more.
     let _ = resume.waits.send(());
-    let received = resume.state.recv();
-    let given_up = |_| io::Error::other("the other process keeps what it has");
-    let ReceivedCore { state, sockets } = received.map_err(given_up)?;
+    let received = wait_for(&resume.state, departure);
+    let given_up = || io::Error::other("the other process keeps what it has");
+    let ReceivedCore { state, sockets } = received.ok_or_else(given_up)?;
     let CoreState { shard, unsent } = CoreState::read(state)?;
     let resumed = core.shard.borrow_mut().handle_resume(clock::now(), shard);
     let keys = resumed.map_err(|why| malformed(&why.to_string()))?;
@@ -209,6 +216,17 @@ pub(super) fn resume(core: &Core, resume: &CoreResume) -> io::Result<Resumed> {
         keys,
         unsent: unsent_by,
     })
+}
+
+/// None: nothing will come, or this node does not come to serve.
+pub(super) fn wait_for<T>(from: &Receiver<T>, departure: &DrainBarrier) -> Option<T> {
+    loop {
+        match from.recv_timeout(LOOK_WHETHER_ABANDONED) {
+            Ok(it) => return Some(it),
+            Err(RecvTimeoutError::Timeout) if !departure.is_abandoned() => {}
+            Err(_) => return None,
+        }
+    }
 }
 
 fn malformed(what: &str) -> io::Error {

@@ -98,14 +98,14 @@ pub(super) fn run(
     let work = || {
         runtime.block_on(tasks::run(async move {
             let listening = std::mem::take(&mut core_setup.listening);
-            match open(listening, make_core, core_setup.resume.as_ref()) {
+            match open(listening, make_core, &core_setup) {
                 Ok((core, acceptors, resumed)) => {
                     report(Ok(()));
                     // What it had is here, and not its own before that process says so.
-                    let may_serve = core_setup
-                        .resume
-                        .take()
-                        .is_none_or(|it| it.go.recv().is_ok());
+                    let departure = &core_setup.departure;
+                    let resume = core_setup.resume.as_ref();
+                    let may_serve = resume
+                        .is_none_or(|it| standstill::wait_for(&it.go, departure).is_some());
                     if !may_serve {
                         return Ok(());
                     }
@@ -132,7 +132,50 @@ pub(super) fn run(
 fn open(
     listening: Vec<Listening>,
     make_core: impl FnOnce() -> Result<Core, NotStarted>,
-    resume: Option<&CoreResume>,
+    core_setup: &CoreSetup,
+) -> Result<(Rc<Core>, Rc<[Acceptor]>, Resumed), NotStarted> {
+    let core = Rc::new(make_core()?);
+    let acceptors = listening.into_iter().map(Acceptor::new);
+    let acceptors = acceptors.collect::<io::Result<Rc<[Acceptor]>>>();
+    let acceptors = acceptors.map_err(cannot_run)?;
+    let resumed = match &core_setup.resume {
+        Some(resume) => standstill::resume(&core, resume, &core_setup.departure),
+        None => Ok(Resumed::default()),
+    };
+    Ok((core, acceptors, resumed)) => {
+                    report(Ok(()));
+                    // What it had is here, and not its own before that process says so.
+                    let departure = &core_setup.departure;
+                    let resume = core_setup.resume.as_ref();
+                    let may_serve = resume
+                        .is_none_or(|it| standstill::wait_for(&it.go, departure).is_some());
+                    if !may_serve {
+                        return Ok(());
+                    }
+                    resumed.begin(&core);
+                    let served = serve(core, acceptors, Rc::new(core_setup));
+                    // A task like the others: nothing of a core is left if one of them panics.
+                    tasks::spawn(async move { ended.send(served.await) });
+                    end.await.unwrap_or(Ok(()))
+                }
+                Err(why) => {
+                    report(Err(why));
+                    Ok(())
+                }
+            }
+        }))
+    };
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        // Whose connections it had is told by their end.
+        runtime.block_on(tasks::end_after_panic());
+        resume_unwind(panic)
+    })
+}
+
+fn open(
+    listening: Vec<Listening>,
+    make_core: impl FnOnce() -> Result<Core, NotStarted>,
+    core_setup: &CoreSetup,
 ) -> Result<(Rc<Core>, Rc<[Acceptor]>, Resumed), NotStarted> {
     let core = Rc::new(make_core()?);
     let acceptors = listening.into_iter().map(Acceptor::new);

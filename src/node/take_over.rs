@@ -1,0 +1,215 @@
+//! The node was another process's, and goes on in this one: the new process's side. See `hand_over`.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use super::listen::Listeners;
+use super::node_state::NodeState;
+use super::{NodeError, Options, StateKey, names};
+use crate::acceptor::Listening;
+use crate::app::contents::ContentStore;
+use crate::handover::{HandoverFault, Incoming};
+use crate::runtime::{CoreResume, Publisher, ReceivedCore, continue_from};
+
+/// A hand-over that this process takes part in, before anything is made.
+#[derive(Clone)]
+pub(crate) struct TakeOver {
+    incoming: Arc<Incoming>,
+}
+
+/// While the cores wait.
+pub(super) struct Taking {
+    incoming: Arc<Incoming>,
+    received: JoinHandle<Result<File, HandoverFault>>,
+    go: Vec<Sender<()>>,
+}
+
+impl TakeOver {
+    /// If this process was started to take over. To be asked before anything else is done: the clock goes on, and standard input
+    /// is taken away.
+    ///
+    /// # Errors
+    /// The old process is gone, or cannot be understood.
+    pub(crate) fn of_this_process() -> Result<Option<TakeOver>, NodeError> {
+        let fault = |fault: HandoverFault| NodeError::Failed(format!("cannot take over: {fault}"));
+        let Some(incoming) = Incoming::of_this_process().map_err(fault)? else {
+            return Ok(None);
+        };
+        if !continue_from(incoming.facts.clock_began_ns) {
+            let sentence = "cannot take over: the clock of this process runs already";
+            incoming.refuse(sentence);
+            return Err(NodeError::Failed(sentence.to_owned()));
+        }
+        let incoming = Arc::new(incoming);
+        Ok(Some(TakeOver { incoming }))
+    }
+
+    /// Why this process does not take over after all. The old one goes on.
+    pub(crate) fn refuse(&self, why: &str) {
+        self.incoming.refuse(why);
+    }
+
+    /// Options of this process, as far as they may differ from those of the old one.
+    ///
+    /// # Errors
+    /// They differ where that wants a restart.
+    pub(super) fn settle(&self, options: &mut Options) -> Result<(), NodeError> {
+        let facts = &self.incoming.facts;
+        let wants_restart = |what: &str,
+                             was: &dyn std::fmt::Display,
+                             is: &dyn std::fmt::Display| {
+            Err(NodeError::Option(format!(
+                "{what} was {was} and is {is} now: that wants a restart, a hand-over cannot change it"
+            )))
+        };
+        if options.cores != 0 && options.cores != facts.cores {
+            return wants_restart("cores", &facts.cores, &options.cores);
+        }
+        let name = options.node_name();
+        if name.as_str() != facts.node {
+            return wants_restart("the node's name", &facts.node, &name.as_str());
+        }
+        let is_there =
+            |asked: &SocketAddr, all: &[SocketAddr]| asked.port() == 0 || all.contains(asked);
+        for address in &options.listen {
+            if !is_there(address, &facts.addresses) {
+                let were: Vec<_> = facts.addresses.iter().map(ToString::to_string).collect();
+                return wants_restart("the address to listen on", &were.join(" and "), address);
+            }
+        }
+        let key = facts.state_key.as_slice().try_into();
+        let key = key
+            .map_err(|_| NodeError::Failed("the old process's key has another size".to_owned()))?;
+        options.state_key = Some(StateKey(key));
+        options.incarnation = facts.incarnation;
+        options.cores = facts.cores;
+        options.name = names::node_name(&facts.node).ok();
+        Ok(())
+    }
+
+    /// The sockets of the old process: for clients, and for operators.
+    pub(super) fn listeners(&self) -> Result<(Listeners, Option<Listening>), NodeError> {
+        let facts = &self.incoming.facts;
+        let mut of_cores: Vec<Vec<Listening>> = (0..facts.cores).map(|_| Vec::new()).collect();
+        let mut admin = None;
+        for inherited in &self.incoming.listeners {
+            let socket = inherited.socket.try_clone();
+            let socket = socket.map_err(|fault| {
+                NodeError::system("a listening socket cannot be taken over", fault)
+            })?;
+            let listening = match inherited.is_own {
+                true => Listening::Own(socket),
+                false => Listening::Given(socket),
+            };
+            match inherited.core {
+                None => admin = Some(listening),
+                Some(core) => match of_cores.get_mut(usize::from(core)) {
+                    Some(core) => core.push(listening),
+                    None => {
+                        return Err(NodeError::Failed(
+                            "a listening socket is of no core".to_owned(),
+                        ));
+                    }
+                },
+            }
+        }
+        let addresses = facts.addresses.clone();
+        Ok((
+            Listeners {
+                of_cores,
+                addresses,
+            },
+            admin,
+        ))
+    }
+
+    /// Receives what the cores are to begin with; they wait for it.
+    ///
+    /// # Errors
+    /// Out of threads.
+    pub(super) fn begin(self) -> Result<(Taking, Vec<CoreResume>), NodeError> {
+        let cores = self.incoming.facts.cores;
+        let (waits, waiting) = channel();
+        let mut to_cores: Vec<Sender<ReceivedCore>> = Vec::new();
+        let mut go = Vec::new();
+        let mut resumes = Vec::new();
+        for _ in 0..cores {
+            let (to_core, state) = channel();
+            let (may_go, goes) = channel();
+            to_cores.push(to_core);
+            go.push(may_go);
+            resumes.push(CoreResume {
+                waits: waits.clone(),
+                state,
+                go: goes,
+            });
+        }
+        drop(waits);
+        let incoming = self.incoming.clone();
+        let receive = move || receive(&incoming, &waiting, to_cores);
+        let received = std::thread::Builder::new()
+            .name("handover".into())
+            .spawn(receive)
+            .map_err(|fault| NodeError::system("cannot start threads", fault))?;
+        let taking = Taking {
+            incoming: self.incoming,
+            received,
+            go,
+        };
+        Ok((taking, resumes))
+    }
+}
+
+fn receive(
+    incoming: &Incoming,
+    waiting: &Receiver<()>,
+    to_cores: Vec<Sender<ReceivedCore>>,
+) -> Result<File, HandoverFault> {
+    if waiting.iter().take(to_cores.len()).count() < to_cores.len() {
+        return Err(HandoverFault::Unexpected("on every core that it waits"));
+    }
+    incoming.prepared()?;
+    let (node, _) = incoming.receive(&to_cores)?;
+    Ok(node)
+}
+
+impl Taking {
+    /// The cores have what they begin with. So has the node, and the old process lets go: they serve.
+    ///
+    /// # Errors
+    /// The old process keeps what it has.
+    pub(super) fn finish(
+        self,
+        publisher: &Publisher,
+        store: Option<&Arc<dyn ContentStore>>,
+    ) -> Result<TakenOver, NodeError> {
+        let fault = |fault: HandoverFault| NodeError::Failed(format!("cannot take over: {fault}"));
+        let panicked = |_| NodeError::Failed("the thread of the hand-over panicked".to_owned());
+        let node = self.received.join().map_err(panicked)?.map_err(fault)?;
+        let state = NodeState::read(node)
+            .map_err(|fault| NodeError::system("what the node had cannot be read", fault))?;
+        publisher.continue_from(state.last_offset);
+        if let Some(store) = store {
+            state.put_contents(&**store);
+        }
+        self.incoming.ready().map_err(fault)?;
+        for core in self.go {
+            // One that is gone is missed by the watchdog.
+            let _ = core.send(());
+        }
+        Ok(TakenOver(self.incoming))
+    }
+}
+
+/// The cores serve.
+pub(super) struct TakenOver(Arc<Incoming>);
+
+impl TakenOver {
+    /// And so does everything else.
+    pub(super) fn serving(&self) {
+        self.0.serving();
+    }
+}
