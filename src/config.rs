@@ -71,6 +71,8 @@ pub struct Config {
     /// How much, and how its lines look.
     pub log: (LogFilter, LogFormat),
     pub board_limits: BoardLimits,
+    /// For calls to end before a new process takes over.
+    pub handover_grace: Duration,
 }
 
 /// What the checks need to know of the machine.
@@ -200,12 +202,14 @@ impl Config {
             break_thread: running.break_thread,
             ..Options::default()
         };
+        let handover_grace = Duration::from_millis(several.handover_grace.0);
         Ok(Config {
             node,
             admin_token_file: listening.admin_token_file,
             app: running.app,
             log: (running.log, running.log_format),
             board_limits,
+            handover_grace,
         })
     }
 }

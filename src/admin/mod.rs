@@ -18,6 +18,7 @@ mod connection_limit;
 mod console;
 mod digest;
 mod framing;
+mod handover;
 mod http;
 mod idempotency_cache;
 mod idempotent;
@@ -49,6 +50,7 @@ use futures_util::future::LocalBoxFuture;
 
 pub use access::Token;
 pub use cluster::{BusReport, ClusterReport, NodeReport, NodeState, RedisReport};
+pub use handover::{HandoverReport, Leaving};
 pub(crate) use item::no_uri;
 pub use log::LogControl;
 pub use operators::{NotViewed, OperatorBackend, SessionsPage, SessionsQuestion, Viewed};

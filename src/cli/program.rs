@@ -11,6 +11,7 @@ use super::{
     mistyped_variables, publish, revoke, serve, sessions, token, top, traefik, watch,
 };
 use crate::config::{Layers, Machine, Mistakes};
+use crate::node::TakeOver;
 
 /// For the last lines to be taken: whoever reads them does so in milliseconds, or not at all.
 const LAST_LINES_WITHIN: Duration = Duration::from_secs(1);
@@ -54,8 +55,13 @@ fn serve_to_the_end(layers: Layers) -> ExitCode {
 }
 
 fn run(layers: Layers, lines: &LineWriter) -> Result<(), (ExitCode, String)> {
+    let take_over = TakeOver::of_this_process();
+    let take_over = take_over.map_err(|wrong| (ExitCode::FAILURE, format!("error: {wrong}")))?;
     let machine = Machine::here();
     let refuse = |mistakes: Mistakes| {
+        if let Some(take_over) = &take_over {
+            take_over.refuse(&mistakes.to_string());
+        }
         let text = format!("{mistakes}\n\n{}", config::HELP);
         (ExitCode::from(EXIT_USAGE), text)
     };
@@ -73,5 +79,6 @@ fn run(layers: Layers, lines: &LineWriter) -> Result<(), (ExitCode, String)> {
         layers,
         machine,
     };
-    serve::run(given, log, lines).map_err(|error| (ExitCode::FAILURE, format!("error: {error}")))
+    serve::run(given, log, lines, take_over)
+        .map_err(|error| (ExitCode::FAILURE, format!("error: {error}")))
 }

@@ -1,6 +1,7 @@
 //! `pinfold serve`: a checked configuration becomes a running node and its banner.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,12 +16,15 @@ use crate::cluster::PENDING_BYTES;
 use crate::config::{AppName, Config, EffectiveSettings, Layers, Machine};
 use crate::credentials::Authenticator;
 use crate::metrics::Registry;
-use crate::node::{Node, NodeBuilder, NodeError};
+use crate::node::{EndProcess, HandoverPlan, Node, NodeBuilder, NodeError, TakeOver};
 use crate::runtime::{CORE_BYTES, SCRATCH_BYTES, SOCKET_BYTES, survive_hangups};
 use crate::shard::Shard;
 
 /// For a terminal to have it before the first line of the log.
 const BANNER_WITHIN: Duration = Duration::from_millis(200);
+
+/// For the last lines of the log, before this process ends that another one has taken over from.
+const LAST_LINES_WITHIN: Duration = Duration::from_secs(1);
 
 /// Of the rules that have changed, for one line of the log.
 const RULES_NAMED: usize = 20;
@@ -37,7 +41,12 @@ pub struct Given {
 ///
 /// # Errors
 /// [`NodeError`], and nothing listens.
-pub fn run(given: Given, log: Log, lines: &LineWriter) -> Result<(), NodeError> {
+pub fn run(
+    given: Given,
+    log: Log,
+    lines: &LineWriter,
+    take_over: Option<TakeOver>,
+) -> Result<(), NodeError> {
     survive_hangups().map_err(|fault| NodeError::System("cannot watch signals", fault.into()))?;
     let registry = Registry::new();
     let counted = registry.register(Box::new(lines.dropped().clone()));
@@ -50,7 +59,8 @@ pub fn run(given: Given, log: Log, lines: &LineWriter) -> Result<(), NodeError> 
     } = given;
     let node = application(&config)
         .registry(registry)
-        .log_control(Arc::new(log.clone()));
+        .log_control(Arc::new(log.clone()))
+        .handed_over(handover_plan(&config, lines)?, take_over);
     let node = node.start_with(|node| {
         let table = reloadable(&config, node, log);
         let reload = Reloader::new(layers, machine, settings, table).start();
@@ -60,6 +70,36 @@ pub fn run(given: Given, log: Log, lines: &LineWriter) -> Result<(), NodeError> 
         Ok(())
     })?;
     node.join_blocking()
+}
+
+/// The program that is where this one was when it started takes over, with the same arguments: a new version, or a new
+/// configuration file.
+fn handover_plan(config: &Config, lines: &LineWriter) -> Result<HandoverPlan, NodeError> {
+    let program = this_program()
+        .map_err(|fault| NodeError::System("cannot tell which program this is", fault.into()))?;
+    let lines = lines.clone();
+    Ok(HandoverPlan {
+        program,
+        arguments: std::env::args_os().skip(1).collect(),
+        grace: config.handover_grace,
+        end: EndProcess(Arc::new(move || lines.end(LAST_LINES_WITHIN))),
+    })
+}
+
+/// Where this program was found: where a newer one will be. A link is not followed, since that may be what a deploy changes.
+fn this_program() -> io::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let is_own = |path: &PathBuf| path.canonicalize().is_ok_and(|it| it == own);
+    let called = PathBuf::from(std::env::args_os().next().unwrap_or_default());
+    let found = if called.components().count() > 1 {
+        std::path::absolute(&called).into_iter().find(is_own)
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path)
+            .map(|folder| folder.join(&called))
+            .find(is_own)
+    };
+    Ok(found.unwrap_or(own))
 }
 
 /// What SIGHUP can change. The tokens of the admin listener can be others from one request to the next, and whom this

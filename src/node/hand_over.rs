@@ -30,11 +30,11 @@ pub(crate) struct HandoverPlan {
     pub(crate) arguments: Vec<OsString>,
     /// For calls under way to end.
     pub(crate) grace: Duration,
-    /// Ends this process, which does nothing else any more.
+    /// What is left to be done before this process ends.
     pub(crate) end: EndProcess,
 }
 
-/// What ends the old process.
+/// The old process's last words.
 #[derive(Clone)]
 pub(crate) struct EndProcess(pub(crate) Arc<dyn Fn() + Send + Sync>);
 
@@ -132,8 +132,16 @@ impl Drop for UnderWay<'_> {
 }
 
 impl Node {
+    /// Ends this process, which another one has taken over from.
+    pub(crate) fn end_process(&self) -> ! {
+        if let Some(plan) = &self.shared.handover.plan {
+            (plan.end.0)();
+        }
+        std::process::exit(0)
+    }
+
     /// Starts another process of the program and hands it everything. When this returns `Ok`, that one serves, and the caller
-    /// [ends this process](HandoverPlan::end). Blocks; not for a thread of the node.
+    /// [ends this process](Node::end_process). Blocks; not for a thread of the node.
     ///
     /// # Errors
     /// Why not. The node goes on, and no client has noticed.

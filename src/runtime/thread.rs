@@ -104,8 +104,8 @@ pub(super) fn run(
                     // What it had is here, and not its own before that process says so.
                     let departure = &core_setup.departure;
                     let resume = core_setup.resume.as_ref();
-                    let may_serve = resume
-                        .is_none_or(|it| standstill::wait_for(&it.go, departure).is_some());
+                    let may_serve =
+                        resume.is_none_or(|it| standstill::wait_for(&it.go, departure).is_some());
                     if !may_serve {
                         return Ok(());
                     }
@@ -142,49 +142,6 @@ fn open(
         Some(resume) => standstill::resume(&core, resume, &core_setup.departure),
         None => Ok(Resumed::default()),
     };
-    Ok((core, acceptors, resumed)) => {
-                    report(Ok(()));
-                    // What it had is here, and not its own before that process says so.
-                    let departure = &core_setup.departure;
-                    let resume = core_setup.resume.as_ref();
-                    let may_serve = resume
-                        .is_none_or(|it| standstill::wait_for(&it.go, departure).is_some());
-                    if !may_serve {
-                        return Ok(());
-                    }
-                    resumed.begin(&core);
-                    let served = serve(core, acceptors, Rc::new(core_setup));
-                    // A task like the others: nothing of a core is left if one of them panics.
-                    tasks::spawn(async move { ended.send(served.await) });
-                    end.await.unwrap_or(Ok(()))
-                }
-                Err(why) => {
-                    report(Err(why));
-                    Ok(())
-                }
-            }
-        }))
-    };
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        // Whose connections it had is told by their end.
-        runtime.block_on(tasks::end_after_panic());
-        resume_unwind(panic)
-    })
-}
-
-fn open(
-    listening: Vec<Listening>,
-    make_core: impl FnOnce() -> Result<Core, NotStarted>,
-    core_setup: &CoreSetup,
-) -> Result<(Rc<Core>, Rc<[Acceptor]>, Resumed), NotStarted> {
-    let core = Rc::new(make_core()?);
-    let acceptors = listening.into_iter().map(Acceptor::new);
-    let acceptors = acceptors.collect::<io::Result<Rc<[Acceptor]>>>();
-    let acceptors = acceptors.map_err(cannot_run)?;
-    let resumed = resume.map_or_else(
-        || Ok(Resumed::default()),
-        |it| standstill::resume(&core, it),
-    );
     Ok((core, acceptors, resumed.map_err(cannot_run)?))
 }
 

@@ -2,6 +2,7 @@
 //! together here, on the control thread.
 
 mod cluster;
+mod handover;
 mod subscribers;
 mod view;
 
@@ -12,7 +13,8 @@ use futures_util::future::{LocalBoxFuture, ready};
 
 use super::backend::NodeBackend;
 use crate::admin::{
-    ClusterReport, LogControl, NotViewed, OperatorBackend, SessionsPage, SessionsQuestion, Viewed,
+    ClusterReport, HandoverReport, LogControl, NotViewed, OperatorBackend, SessionsPage,
+    SessionsQuestion, Viewed,
 };
 use crate::app::call::Topic;
 use crate::metrics::NodeReading;
@@ -29,6 +31,10 @@ impl OperatorBackend for NodeBackend {
 
     fn cluster(&self) -> Option<ClusterReport> {
         Some(self.cluster_report())
+    }
+
+    fn hand_over(&self) -> LocalBoxFuture<'_, Result<HandoverReport, String>> {
+        handover::hand_over(self.node.clone())
     }
 
     fn trace(

@@ -1,0 +1,57 @@
+//! The node goes on in a new process. What is told of it is written before this process ends.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::OperatorBackend;
+use super::response::AdminResponse;
+
+/// A hand-over that came to its end.
+#[derive(Debug)]
+pub struct HandoverReport {
+    /// Of the program that took over.
+    pub version: String,
+    pub pid: u32,
+    pub connections: usize,
+    pub sessions: usize,
+    /// For so long nobody was served.
+    pub pause: Duration,
+    /// The new process said that it serves.
+    pub serves: bool,
+    /// The process ends when this is dropped.
+    pub leaving: Leaving,
+}
+
+/// Keeps this process from ending, for as long as its last answer is under way.
+#[derive(Debug)]
+pub struct Leaving {
+    _kept: std::sync::mpsc::Sender<()>,
+}
+
+impl Leaving {
+    /// And who waits for that.
+    #[must_use]
+    pub fn new() -> (Leaving, std::sync::mpsc::Receiver<()>) {
+        let (kept, left) = std::sync::mpsc::channel();
+        (Leaving { _kept: kept }, left)
+    }
+}
+
+pub(super) async fn hand_over(operators: &dyn OperatorBackend) -> AdminResponse {
+    match operators.hand_over().await {
+        Ok(report) => {
+            let body = json!({
+                "handedOver": true,
+                "version": report.version,
+                "pid": report.pid,
+                "connections": report.connections,
+                "sessions": report.sessions,
+                "pauseMs": report.pause.as_secs_f64() * 1_000.0,
+                "serves": report.serves,
+            });
+            AdminResponse::json(200, &body).leaving(report.leaving)
+        }
+        Err(sentence) => AdminResponse::error(409, sentence),
+    }
+}
