@@ -29,6 +29,7 @@ mod variables;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub(crate) use crate::node::{endpoint, host, origin};
 pub use keys::{MinMax, OptionKey, ValueKind, keys};

@@ -14,7 +14,7 @@ pub(super) struct AdminResponse {
     pub(super) headers: Vec<(&'static str, Cow<'static, str>)>,
     pub(super) body: String,
     /// The process ends when this answer was written.
-    leaving: Option<Leaving>,
+    pub(super) leaving: Option<Leaving>,
 }
 
 impl AdminResponse {

@@ -41,7 +41,7 @@ pub struct Given {
 ///
 /// # Errors
 /// [`NodeError`], and nothing listens.
-pub fn run(
+pub(super) fn run(
     given: Given,
     log: Log,
     lines: &LineWriter,

@@ -11,7 +11,7 @@ use super::channel::{Channel, DESCRIPTORS_MAX};
 use super::words::{HandoverFault, ListenerFacts, NodeFacts, Sealed, ToNew, ToOld, check_formats};
 
 /// Says to the new process whose child it is: that the channel is its standard input. Whatever it starts itself is not meant.
-pub(super) const VARIABLE: &str = "PINFOLD_HANDOVER";
+pub(super) const VARIABLE: &str = "PINFOLD_SUCCESSOR_OF";
 
 /// For the new process to read its configuration and say that it is there.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::cluster::{BusHandle, Membership};
 use super::{Node, NodeError, Options};
+use crate::acceptor::Listening;
 use crate::app::contents::ContentStore;
 
 #[derive(Default)]
@@ -20,8 +21,16 @@ impl Options {
 pub(super) enum Operators {}
 
 impl Operators {
-    pub(super) fn open(_: &Options, _: OperatorParts) -> Result<Option<Self>, NodeError> {
+    pub(super) fn open(
+        _: &Options,
+        _: OperatorParts,
+        _: Option<Listening>,
+    ) -> Result<Option<Self>, NodeError> {
         Ok(None)
+    }
+
+    pub(super) fn listening(&self) -> &Listening {
+        match *self {}
     }
 
     pub(super) fn address(&self) -> Option<SocketAddr> {
