@@ -9,9 +9,11 @@
 //!   keys, and by its `digest` what each stood for.
 //! - `trace` shows what one asks and is sent, `log` says how much is logged.
 //! - `sessions` answers what operators ask of sessions and do with them; `sessions_json` has the words.
+//! - `all_nodes` asks other nodes the same, and `peers` is what a node answers another one, lists in the form of `node_rows`.
 //! - `serve` and `stream` are the loops around it all, for a monoio runtime of its own.
 
 mod access;
+mod all_nodes;
 mod cluster;
 mod connection;
 mod connection_limit;
@@ -30,7 +32,9 @@ mod log;
 mod long_body;
 mod message;
 mod node;
+mod node_rows;
 mod operators;
+mod peers;
 mod policy;
 mod publish;
 mod response;
@@ -54,6 +58,9 @@ pub use handover::{HandoverReport, Leaving};
 pub(crate) use item::no_uri;
 pub use log::LogControl;
 pub use operators::{NotViewed, OperatorBackend, SessionsPage, SessionsQuestion, Viewed};
+pub use peers::NodeAnswer;
+#[cfg(feature = "redis")]
+pub(crate) use peers::answer_peer;
 pub use policy::AdminPolicy;
 pub use publish::ITEMS_MAX;
 pub use revoke::{Revocation, RevokeOutcome};

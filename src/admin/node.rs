@@ -4,10 +4,19 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::operators::OperatorBackend;
+use super::response::AdminResponse;
 use crate::metrics::{CoreReading, NodeReading};
 use crate::shard::{BOUNDS_MS, Histogram};
 
-pub(super) fn render(node: &NodeReading) -> Value {
+pub(super) fn show(backend: &dyn OperatorBackend) -> AdminResponse {
+    match backend.node() {
+        Some(node) => AdminResponse::json(200, &render(&node)),
+        None => AdminResponse::error(404, "Nothing is known of a node here."),
+    }
+}
+
+fn render(node: &NodeReading) -> Value {
     let memory = &node.memory;
     let lines = node.memory_lines().into_iter();
     let lines = lines.map(|(line, bytes)| json!({"line": line, "bytes": bytes}));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::{LocalBoxFuture, ready};
 
-use super::{ClusterReport, HandoverReport, LogControl, PublishBackend};
+use super::{ClusterReport, HandoverReport, LogControl, NodeAnswer, PublishBackend};
 use crate::app::call::Topic;
 use crate::metrics::NodeReading;
 use crate::principal::PrincipalId;
@@ -15,7 +15,9 @@ use crate::shard::TraceTarget;
 use crate::shard::view::{
     EndedRow, RowPosition, SessionDetail, SessionFilter, SessionRow, ViewOrder,
 };
+use crate::wire::http1::Method;
 use crate::wire::operator_name::OperatorName;
+use crate::wire::session_id::NodeName;
 
 /// What the listener asks for operators of the server behind it. Nothing here may block.
 pub trait OperatorBackend: PublishBackend {
@@ -32,6 +34,21 @@ pub trait OperatorBackend: PublishBackend {
     /// How this node sees the others, and what they share. None: there is nothing to be seen.
     fn cluster(&self) -> Option<ClusterReport> {
         None
+    }
+
+    /// The other nodes, those that are silent among them.
+    fn other_nodes(&self) -> Vec<NodeName> {
+        Vec::new()
+    }
+
+    /// What another node answers to this, or a sentence on why it does not. It takes a few seconds at most.
+    fn ask_node(
+        &self,
+        _: NodeName,
+        _: Method,
+        _target: String,
+    ) -> LocalBoxFuture<'_, Result<NodeAnswer, String>> {
+        Box::pin(ready(Err("this node knows no others".to_owned())))
     }
 
     /// Some of the sessions and listen streams, in an order.
@@ -128,7 +145,8 @@ pub struct SessionsQuestion {
 /// A page of them.
 #[derive(Clone, Debug, Default)]
 pub struct SessionsPage {
-    pub rows: Vec<SessionRow>,
+    /// And where each stands.
+    pub rows: Vec<(RowPosition, SessionRow)>,
     /// How many there are on all pages.
     pub total: usize,
     /// What the next page is after. None: this is the last.

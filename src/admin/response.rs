@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::handover::Leaving;
@@ -35,6 +36,15 @@ impl AdminResponse {
             headers: Vec::new(),
             body: format!("{value}\n"),
             leaving: None,
+        }
+    }
+
+    /// What was asked for.
+    pub(super) fn of(value: &impl Serialize) -> Self {
+        let body = serde_json::to_string(value).map(|it| it + "\n");
+        AdminResponse {
+            body: body.unwrap_or_default(),
+            ..Self::json(200, &Value::Null)
         }
     }
 

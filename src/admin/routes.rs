@@ -5,12 +5,14 @@ use http::{HeaderMap, HeaderValue, Method};
 use monoio_http::common::request::RequestHead;
 use serde_json::{Value, json};
 
+use super::all_nodes;
 use super::console;
 use super::handover;
 use super::http::AdminRequest;
 use super::idempotent::{IdempotentPublisher, PublishReply};
 use super::log;
 use super::node;
+use super::operators::OperatorBackend;
 use super::policy::AdminPolicy;
 use super::publish::{self, UnreadableBody};
 use super::response::AdminResponse;
@@ -18,11 +20,12 @@ use super::roles::AdminRole;
 use super::trace::TraceQuestion;
 use super::{revoke, sessions};
 use crate::wire::authority::{is_loopback_host, is_origin_of};
+use crate::wire::http1::Method as Asks;
 
 const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz (does it take new clients), \
 GET /console (what operators see and do, as a page), \
 GET /metrics (what is counted, for Prometheus), GET /node (how this node fares), GET /cluster (the nodes and what they share), GET /sessions and GET /sessions/{name} (who is there), GET /sessions/ended (who was, and why they are not), \
-DELETE /sessions/{name} and DELETE /sessions?principal= (end them), POST /sessions/{name}/drain (have a client come back), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back), GET /sessions/{name}/trace and \
+DELETE /sessions/{name} and DELETE /sessions?principal= (end them), POST /sessions/{name}/drain (have a client come back; of /node and /sessions ?cluster asks all nodes), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back), GET /sessions/{name}/trace and \
 /principals/{hex}/trace (what one asks and is sent, live), GET and PUT /log (how much is logged), POST /log/access (log all that one does), POST /handover (go on in a new process of the program, which nobody notices) and POST /drain (send clients to other nodes, without ending).";
 
 /// What is at a path.
@@ -127,6 +130,11 @@ pub(super) async fn answer(
     let query = request.head.uri.query().unwrap_or_default();
     let is_delete = request.head.method == Method::DELETE;
     let operators = publisher.backend();
+    if let Some(query) = all_nodes::without_cluster(query)
+        && let Some(answer) = answer_of_all(route, &request.head, &query, operators).await
+    {
+        return answer;
+    }
     let mut segments = request.head.uri.path().split('/').skip(2);
     let mut name = || sessions::name_of(segments.next().unwrap_or_default());
     match route {
@@ -141,7 +149,7 @@ pub(super) async fn answer(
         Route::Console => console::page(),
         Route::Metrics => metrics(publisher),
         Route::Cluster => cluster(publisher),
-        Route::Node => node(publisher),
+        Route::Node => node::show(operators),
         Route::Publish => publish(request, publisher, policy).await,
         Route::Drain => drain(publisher),
         Route::Handover => handover::hand_over(operators).await,
@@ -151,6 +159,27 @@ pub(super) async fn answer(
         Route::AccessLog => log::access(&request.body, publisher).await,
         Route::Trace => AdminResponse::error(404, "A trace is answered with a stream."),
     }
+}
+
+/// With `?cluster`: what all nodes say, or the one that a name says. None: the others are not asked this.
+async fn answer_of_all(
+    route: Route,
+    head: &RequestHead,
+    query: &str,
+    operators: &dyn OperatorBackend,
+) -> Option<AdminResponse> {
+    let is_delete = head.method == Method::DELETE;
+    let name = || sessions::name_of(head.uri.path().split('/').nth(2).unwrap_or_default());
+    Some(match route {
+        Route::Node => all_nodes::nodes(operators).await,
+        Route::Sessions if is_delete => all_nodes::end_all_of(query, operators).await,
+        Route::Sessions => all_nodes::list(query, operators).await,
+        Route::SessionsEnded => all_nodes::ended(query, operators).await,
+        Route::Session if is_delete => all_nodes::one(Asks::Delete, name(), "", operators).await,
+        Route::Session => all_nodes::one(Asks::Get, name(), "", operators).await,
+        Route::SessionDrain => all_nodes::one(Asks::Post, name(), "/drain", operators).await,
+        _ => return None,
+    })
 }
 
 /// Whom a request wants to watch, if it does.
@@ -274,13 +303,6 @@ fn cluster(publisher: &IdempotentPublisher) -> AdminResponse {
     match publisher.backend().cluster() {
         Some(report) => AdminResponse::json(200, &json!(report)),
         None => AdminResponse::error(404, "Nothing is known of a cluster here."),
-    }
-}
-
-fn node(publisher: &IdempotentPublisher) -> AdminResponse {
-    match publisher.backend().node() {
-        Some(node) => AdminResponse::json(200, &node::render(&node)),
-        None => AdminResponse::error(404, "Nothing is known of a node here."),
     }
 }
 

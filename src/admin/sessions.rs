@@ -9,14 +9,17 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use percent_encoding::percent_decode_str;
-use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Value, json};
 
+use super::node_rows::{NodeRow, NodeRows};
 use super::operators::{NotViewed, OperatorBackend, SessionsQuestion};
 use super::response::AdminResponse;
 use super::sessions_json::{detail_json, ended_json, row_json};
 use crate::limits::ENDED_KEPT;
 use crate::mcp::Era;
 use crate::principal::PrincipalId;
+use crate::runtime::unix_ms_of;
 use crate::shard::view::{Part, RowPosition, RowState, SessionFilter, SortBy, ViewOrder};
 use crate::wire::operator_name::{NotAName, OperatorName};
 
@@ -38,7 +41,7 @@ pub(super) async fn list(query: &str, backend: &dyn OperatorBackend) -> AdminRes
     match backend.sessions(asked).await {
         Err(why) => not_viewed(&why),
         Ok(page) => {
-            let rows: Vec<_> = page.rows.iter().map(row_json).collect();
+            let rows: Vec<_> = page.rows.iter().map(|(_, row)| row_json(row)).collect();
             let answer = json!({
                 "sessions": rows,
                 "total": page.total,
@@ -50,6 +53,42 @@ pub(super) async fn list(query: &str, backend: &dyn OperatorBackend) -> AdminRes
     }
 }
 
+/// A node's part of a list of all nodes.
+pub(super) async fn list_for_all(query: &str, backend: &dyn OperatorBackend) -> AdminResponse {
+    let asked = match question(query) {
+        Ok(asked) => asked,
+        Err(sentence) => return AdminResponse::error(400, sentence),
+    };
+    let order = asked.order;
+    match backend.sessions(asked).await {
+        Err(why) => not_viewed(&why),
+        Ok(page) => {
+            let node = backend.name();
+            let rows = page.rows.into_iter().filter_map(|(position, mut row)| {
+                let shown = of_node(row_json(&row), &node)?;
+                // The clocks of two nodes' shards do not begin at one time.
+                row.created_at = unix_ms_of(row.created_at);
+                row.last_active = unix_ms_of(row.last_active);
+                Some(NodeRow {
+                    rank: order.rank(&row),
+                    at: cursor(position),
+                    row: shown,
+                })
+            });
+            AdminResponse::of(&NodeRows {
+                rows: rows.collect(),
+                total: page.total,
+                more: page.next.is_some(),
+            })
+        }
+    }
+}
+
+fn of_node(mut row: Value, node: &str) -> Option<Box<RawValue>> {
+    row["node"] = json!(node);
+    to_raw_value(&row).ok()
+}
+
 pub(super) async fn show(
     name: Result<OperatorName, NotAName>,
     backend: &dyn OperatorBackend,
@@ -57,7 +96,7 @@ pub(super) async fn show(
     let Ok(name) = name else { return no_name() };
     match backend.session(name).await {
         Ok(detail) => AdminResponse::json(200, &detail_json(&detail)),
-        Err(why) => not_viewed(&why),
+        Err(why) => not_viewed_of(name, &why, backend),
     }
 }
 
@@ -68,31 +107,33 @@ pub(super) async fn end(
     let Ok(name) = name else { return no_name() };
     match backend.end_session(name).await {
         Ok(()) => AdminResponse::json(200, &json!({"ended": 1})),
-        Err(why) => not_viewed(&why),
+        Err(why) => not_viewed_of(name, &why, backend),
     }
 }
 
 /// All of a principal: never all there are.
 pub(super) async fn end_all_of(query: &str, backend: &dyn OperatorBackend) -> AdminResponse {
-    let mut principal = None;
-    for (name, value) in pairs(query) {
-        match (&*name, PrincipalId::parse(&value)) {
-            ("principal", Some(id)) if principal.is_none() => principal = Some(id),
-            _ => {
-                principal = None;
-                break;
-            }
-        }
-    }
-    let Some(principal) = principal else {
-        let sentence = "Say whose: DELETE /sessions?principal= with the 32 hexadecimal digits of a principal ends all sessions \
-                        and listen streams of theirs. DELETE /sessions/{name} ends one.";
-        return AdminResponse::error(400, sentence);
+    let Some(principal) = only_principal(query) else {
+        return say_whose();
     };
     match backend.end_sessions_of(principal).await {
         Ok(count) => AdminResponse::json(200, &json!({"ended": count})),
         Err(why) => not_viewed(&why),
     }
+}
+
+/// The one principal that is named, and nothing else.
+pub(super) fn only_principal(query: &str) -> Option<PrincipalId> {
+    let mut said = pairs(query);
+    let (name, value) = said.next()?;
+    let is_all = name == "principal" && said.next().is_none();
+    PrincipalId::parse(&value).filter(|_| is_all)
+}
+
+pub(super) fn say_whose() -> AdminResponse {
+    let sentence = "Say whose: DELETE /sessions?principal= with the 32 hexadecimal digits of a principal ends all sessions \
+                    and listen streams of theirs. DELETE /sessions/{name} ends one.";
+    AdminResponse::error(400, sentence)
 }
 
 pub(super) async fn drain(
@@ -102,23 +143,15 @@ pub(super) async fn drain(
     let Ok(name) = name else { return no_name() };
     match backend.drain_session(name).await {
         Ok(()) => AdminResponse::json(202, &json!({"draining": true})),
-        Err(why) => not_viewed(&why),
+        Err(why) => not_viewed_of(name, &why, backend),
     }
 }
 
 pub(super) async fn last_ended(query: &str, backend: &dyn OperatorBackend) -> AdminResponse {
-    let mut limit = ROWS_DEFAULT;
-    for (name, value) in pairs(query) {
-        match (&*name, count(&value, ENDED_KEPT)) {
-            ("limit", Some(count)) => limit = count,
-            _ => {
-                let sentence = format!(
-                    "GET /sessions/ended takes limit, from 1 to {ENDED_KEPT}, and no more."
-                );
-                return AdminResponse::error(400, sentence);
-            }
-        }
-    }
+    let limit = match ended_limit(query) {
+        Ok(limit) => limit,
+        Err(refusal) => return refusal,
+    };
     match backend.ended_sessions(limit).await {
         Ok(rows) => {
             let rows: Vec<_> = rows.iter().map(ended_json).collect();
@@ -128,10 +161,73 @@ pub(super) async fn last_ended(query: &str, backend: &dyn OperatorBackend) -> Ad
     }
 }
 
-fn no_name() -> AdminResponse {
+/// A node's part of those of all nodes.
+pub(super) async fn ended_for_all(query: &str, backend: &dyn OperatorBackend) -> AdminResponse {
+    let limit = match ended_limit(query) {
+        Ok(limit) => limit,
+        Err(refusal) => return refusal,
+    };
+    match backend.ended_sessions(limit).await {
+        Ok(rows) => {
+            let (node, total) = (backend.name(), rows.len());
+            let rows = rows.iter().filter_map(|row| {
+                Some(NodeRow {
+                    rank: u64::MAX - unix_ms_of(row.ended_at),
+                    at: String::new(),
+                    row: of_node(ended_json(row), &node)?,
+                })
+            });
+            AdminResponse::of(&NodeRows {
+                rows: rows.collect(),
+                total,
+                more: false,
+            })
+        }
+        Err(why) => not_viewed(&why),
+    }
+}
+
+/// # Errors
+/// What may be asked.
+pub(super) fn ended_limit(query: &str) -> Result<usize, AdminResponse> {
+    let mut limit = ROWS_DEFAULT;
+    for (name, value) in pairs(query) {
+        match (&*name, count(&value, ENDED_KEPT)) {
+            ("limit", Some(count)) => limit = count,
+            _ => {
+                let sentence = format!(
+                    "GET /sessions/ended takes limit, from 1 to {ENDED_KEPT}, and cluster, and no more."
+                );
+                return Err(AdminResponse::error(400, sentence));
+            }
+        }
+    }
+    Ok(limit)
+}
+
+pub(super) fn no_name() -> AdminResponse {
     let sentence = "This is no session's name. A name is what GET /sessions has as \"name\": the id without its secret, which is the \
                     node, a dot and 24 characters; a listen stream has ~ behind the dot.";
     AdminResponse::error(404, sentence)
+}
+
+/// Of another node's name nothing is known here, whatever there is.
+fn not_viewed_of(
+    name: OperatorName,
+    why: &NotViewed,
+    backend: &dyn OperatorBackend,
+) -> AdminResponse {
+    let node = name.node;
+    match why {
+        NotViewed::Missing(None) if node.as_str() != backend.name() => AdminResponse::error(
+            404,
+            format!(
+                "There is no such session or listen stream on this node: its name says that it is one of {node}. \
+                 ?cluster asks the node that the name says."
+            ),
+        ),
+        why => not_viewed(why),
+    }
 }
 
 fn not_viewed(why: &NotViewed) -> AdminResponse {
@@ -156,7 +252,7 @@ fn not_viewed(why: &NotViewed) -> AdminResponse {
 }
 
 /// Names and values of a query, as a form has them.
-fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, String)> {
+pub(super) fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, String)> {
     let text = |part: &str| {
         let spaced = part.replace('+', " ");
         percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
@@ -175,7 +271,7 @@ fn count(text: &str, max: usize) -> Option<usize> {
 
 /// # Errors
 /// A sentence on what is wrong.
-fn question(query: &str) -> Result<SessionsQuestion, String> {
+pub(super) fn question(query: &str) -> Result<SessionsQuestion, String> {
     let mut asked = SessionsQuestion {
         filter: SessionFilter::default(),
         core: None,
@@ -245,7 +341,7 @@ fn take(asked: &mut SessionsQuestion, name: &str, value: String) -> Result<(), S
         }
         _ => {
             return Err(format!(
-                "GET /sessions takes principal, client, clientVersion, era, core, state, sort, order, limit and after, and no {name}."
+                "GET /sessions takes principal, client, clientVersion, era, core, state, sort, order, limit and after (with cluster node as well), and no {name}."
             ));
         }
     };

@@ -6,14 +6,17 @@ mod filter;
 mod list;
 mod show;
 
+use std::io::{Write as _, stderr};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use serde_json::Value;
 
 use super::EXIT_USAGE;
 use super::cluster::finished;
 use super::publish::{AdminClient, AdminFault, AdminTarget};
-pub(super) use filter::{OrderChoice, SessionsAsked, SortChoice, encoded};
+use super::table::plain;
+pub(super) use filter::{OrderChoice, SessionsAsked, SortChoice, encoded, of_all};
 pub(super) use list::{client, principal, state};
 pub(super) use show::detail;
 
@@ -34,11 +37,15 @@ Examples:
         all of one principal, after a question; their tokens stay good: `pinfold revoke` takes those
   pinfold sessions ended
         who left last, and why
+  pinfold sessions list --cluster
+        of all nodes; --node n2 of one of them. show and end reach other nodes with --cluster, too
 
 A name is what `list` prints: it is no credential. Names with ~ are listen streams of clients of 2026-07-28, which have no
-session. Each node has its own: ask another one with --admin.
+session. Each node has its own: --cluster asks all, by way of the one that is asked. Nodes that do not answer are named on the
+error output, with the reason; what they have is missing then.
 
-Exit code: 0 done, 1 refused, or there is no such session, 2 wrong options, 3 no answer from the admin listener.";
+Exit code: 0 done, 1 refused, or there is no such session, 2 wrong options, 3 no answer from the admin
+listener, or some node did not answer that was to end sessions.";
 
 #[derive(Clone, Debug, Subcommand)]
 pub enum SessionsCommand {
@@ -59,6 +66,14 @@ pub struct ListSessions {
 
     #[command(flatten)]
     filter: SessionsAsked,
+
+    /// Ask all nodes of the cluster, by way of this one; those that do not answer are named
+    #[arg(long)]
+    cluster: bool,
+
+    /// Only those of this node
+    #[arg(long, value_name = "NAME", requires = "cluster")]
+    node: Option<String>,
 
     /// Sessions at most, 1 to 1000
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -82,6 +97,10 @@ pub struct ShowSession {
     #[command(flatten)]
     admin: AdminTarget,
 
+    /// Have the node asked that the name begins with, by way of this one
+    #[arg(long)]
+    cluster: bool,
+
     /// Print the answer of the admin listener as it is, for scripts
     #[arg(long)]
     json: bool,
@@ -96,6 +115,10 @@ pub struct ShowSession {
 pub struct EndSessions {
     #[command(flatten)]
     admin: AdminTarget,
+
+    /// The node that the name begins with, or all nodes of the cluster, by way of this one
+    #[arg(long)]
+    cluster: bool,
 
     /// All sessions of this principal, in the 32 digits of the list
     #[arg(long, value_name = "HEX")]
@@ -118,6 +141,10 @@ pub struct EndSessions {
 pub struct ListEnded {
     #[command(flatten)]
     admin: AdminTarget,
+
+    /// Ask all nodes of the cluster, by way of this one; those that do not answer are named
+    #[arg(long)]
+    cluster: bool,
 
     /// Sessions at most; a node remembers 1000
     #[arg(long, value_name = "COUNT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -149,6 +176,28 @@ pub fn run(command: &SessionsCommand) -> ExitCode {
 
 fn reach(target: &AdminTarget) -> Result<AdminClient, AdminFault> {
     AdminClient::new(target).map_err(|sentence| (EXIT_USAGE, sentence))
+}
+
+/// Who did not answer, a line for each.
+pub(super) fn unanswered(answer: &Value) -> Vec<String> {
+    let nodes = answer["unanswered"].as_array().into_iter().flatten();
+    let text = |value: &Value| plain(value.as_str().unwrap_or("?"));
+    nodes
+        .map(|it| {
+            format!(
+                "{} did not answer: {}",
+                text(&it["node"]),
+                text(&it["reason"])
+            )
+        })
+        .collect()
+}
+
+fn tell_unanswered(answer: &Value) {
+    for line in unanswered(answer) {
+        // Who has closed it does not want to know.
+        let _ = writeln!(stderr(), "pinfold: {line}");
+    }
 }
 
 fn name(text: &str) -> Result<OperatorName, String> {

@@ -1,4 +1,4 @@
-//! `pinfold top`: one node in a terminal, as it is now. A thread asks the admin listener, this one draws and reads keys.
+//! `pinfold top`: one node in a terminal, or all of a cluster as one, as it is now. A thread asks the admin listener, this one draws and reads keys.
 //!
 //! ```text
 //! ask (thread) ─answers─▶ model ◀─keys─ screen      model ─▶ draw: a function of what is known and what was typed
@@ -36,6 +36,8 @@ Examples:
         the node on this machine
   pinfold top --admin http://10.0.0.2:9464 --token-file read-token
         another one; a token that may only read is enough for all but ending sessions
+  pinfold top --cluster
+        all nodes as one: sums, the cores of all, the sessions of all; a node that does not answer is named
   pinfold top --once
         one frame as text, for scripts and tickets
 
@@ -58,6 +60,10 @@ pub struct TopOptions {
     /// Time between two looks at the node, 100ms to 1h; rates are over this time
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
     interval: Milliseconds,
+
+    /// Look at all nodes of the cluster, by way of this one
+    #[arg(long)]
+    cluster: bool,
 
     /// Look twice, print one frame as text, and leave
     #[arg(long)]
@@ -84,21 +90,20 @@ fn top(options: &TopOptions) -> Result<String, AdminFault> {
     let interval = Duration::from_millis(options.interval.0);
     let model = Model::new(client.base(), options.interval.0);
     if options.once {
-        return once(client, interval, model);
+        return once(NodeAsker::new(client, options.cluster), interval, model);
     }
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         return Err(usage(
             "there is no terminal here: --once prints one frame".to_owned(),
         ));
     }
-    let shown = screen::show(NodeAsker::new(client), interval, model);
+    let shown = screen::show(NodeAsker::new(client, options.cluster), interval, model);
     shown.map_err(|fault| (1, format!("the terminal cannot be used: {fault}")))?;
     Ok(String::new())
 }
 
 /// Two looks, since rates are differences.
-fn once(client: AdminClient, interval: Duration, mut model: Model) -> Result<String, AdminFault> {
-    let asker = NodeAsker::new(client);
+fn once(asker: NodeAsker, interval: Duration, mut model: Model) -> Result<String, AdminFault> {
     for look in 0..2 {
         if look > 0 {
             std::thread::sleep(interval);

@@ -8,18 +8,23 @@ use futures_channel::oneshot;
 use super::seen::ClusterSeen;
 use crate::mailbox::Mailbox;
 use crate::runtime::{ClusterHandle, SessionOwner};
-use crate::shard::SessionEvent;
+use crate::shard::{PeerAnswer, SessionEvent};
+use crate::wire::peer_question::PeerQuestion;
 use crate::wire::session_id::SessionId;
 
 /// What cores say between two looks of the control thread: all sessions of a large node at once.
 const SAID_MAX: usize = 256 * 1024;
 /// Requests that wait to hear where their session is. Further ones are told to try again.
 const ASKED_MAX: usize = 4096;
+/// Questions of other nodes that wait for the control thread. Further ones are told that this node is busy.
+const QUESTIONS_MAX: usize = 64;
 
 /// A node's membership in its cluster.
 pub struct Membership {
     pub(super) said: Mailbox<ClusterMessage>,
     pub(super) asked: Mailbox<LocateRequest>,
+    /// What other nodes ask for operators there.
+    pub(super) questions: Mailbox<WaitingQuestion>,
     /// Only operators look.
     seen: Mutex<ClusterSeen>,
 }
@@ -37,11 +42,19 @@ pub(super) struct LocateRequest {
     pub(super) answer: oneshot::Sender<SessionOwner>,
 }
 
+/// A question that a core has taken.
+pub(crate) struct WaitingQuestion {
+    pub(crate) question: Box<PeerQuestion>,
+    /// Dropped it means that this node is busy.
+    pub(crate) answer: oneshot::Sender<PeerAnswer>,
+}
+
 impl Membership {
     pub(super) fn new() -> Self {
         Membership {
             said: Mailbox::new(SAID_MAX),
             asked: Mailbox::new(ASKED_MAX),
+            questions: Mailbox::new(QUESTIONS_MAX),
             seen: Mutex::default(),
         }
     }
@@ -57,6 +70,16 @@ impl Membership {
 
     pub(super) fn note_seen(&self, note: impl FnOnce(&mut ClusterSeen)) {
         note(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Waits for questions, and takes all there are.
+    pub(crate) async fn questions(&self) -> Vec<WaitingQuestion> {
+        self.questions.collect().await.messages
+    }
+
+    /// Nobody answers any: there are no operators here.
+    pub(crate) fn close_questions(&self) {
+        self.questions.close();
     }
 
     /// Waits until Redis knows all that was said and that the node is gone, but no longer than that. For the thread
@@ -86,5 +109,11 @@ impl ClusterHandle for Membership {
         let (answer, owner) = oneshot::channel();
         self.asked.post([LocateRequest { session, answer }]);
         owner
+    }
+
+    fn ask_operators(&self, question: Box<PeerQuestion>) -> oneshot::Receiver<PeerAnswer> {
+        let (answer, answered) = oneshot::channel();
+        self.questions.post([WaitingQuestion { question, answer }]);
+        answered
     }
 }

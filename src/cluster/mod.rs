@@ -12,10 +12,11 @@
 //! Cores say what happens to sessions and ask for owners through [`Membership`], which any thread may hold. Neither
 //! waits. [`ClusterTask`] does what Redis is needed for, on the thread that runs it. `pending` is what Redis does not know
 //! yet, and `writer` sends it. `nodes` is the heartbeat, `peers` is who else there is, `dead_processes` marks the sessions of the dead.
-//! `resolver` finds owners, and `misses` logs why a session was not found. `seen` is what operators see of it all. [`bus`] is the nodes' common log of
+//! `resolver` finds owners, and `misses` logs why a session was not found. `seen` is what operators see of it all. `asking` is what they ask of other nodes, `questions` what those ask of this one. [`bus`] is the nodes' common log of
 //! notifications, and the contents of their boards. None of it is on the path of a request that finds its session:
 //! `docs/decisions/0008-redis-off-the-hot-path.md`.
 
+mod asking;
 pub mod bus;
 mod dead_processes;
 mod membership;
@@ -24,6 +25,7 @@ mod nodes;
 mod once_a_minute;
 mod peers;
 mod pending;
+mod questions;
 mod record;
 mod resolver;
 #[cfg(feature = "auth")]
@@ -34,8 +36,11 @@ pub mod steering;
 mod task;
 mod writer;
 
+pub(crate) use self::asking::PeerAsker;
 pub use self::membership::Membership;
+pub(crate) use self::membership::WaitingQuestion;
 pub use self::pending::PENDING_BYTES;
+pub(crate) use self::questions::QuestionsHeard;
 #[cfg(feature = "auth")]
 pub(crate) use self::revocations::Revocations;
 pub use self::seen::{ClusterSeen, PeerSeen, PeerState};

@@ -114,6 +114,7 @@ impl Peers {
             node: process.0,
             incarnation: process.1,
             url: peer.record.url.clone(),
+            address: peer.record.address,
             version: peer.record.version.clone(),
             state: peer.state(now),
             seen_at: peer.seen_at,

@@ -1,5 +1,6 @@
 //! What operators may see of a cluster: the control thread leaves it here, and whoever asks takes a copy.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::wire::session_id::NodeName;
@@ -26,6 +27,8 @@ pub struct PeerSeen {
     pub node: NodeName,
     pub incarnation: u64,
     pub url: Option<String>,
+    /// Where other nodes connect to it. None: it takes no requests from them.
+    pub address: Option<SocketAddr>,
     pub version: String,
     pub state: PeerState,
     /// When its heartbeat was there for the last time, as far as was looked.

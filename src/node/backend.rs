@@ -20,6 +20,8 @@ use crate::admin::{
 use crate::app::call::KeptBy;
 use crate::app::call::{Availability, Notice, NotifyRefused, Topic};
 use crate::app::contents::{ContentStore, Contents, StoreRefused};
+#[cfg(feature = "redis")]
+use crate::cluster::PeerAsker;
 #[cfg(feature = "auth")]
 use crate::credentials::CredentialStore;
 use crate::metrics::Metrics;
@@ -44,6 +46,9 @@ pub(super) struct NodeBackend {
     /// None: this node is alone.
     #[cfg(feature = "redis")]
     pub(super) membership: Option<Arc<Membership>>,
+    /// None: this node is alone.
+    #[cfg(feature = "redis")]
+    pub(super) asker: Option<PeerAsker>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) watching: Watching,
     /// None: nobody is asked who they are.

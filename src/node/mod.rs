@@ -38,6 +38,8 @@ mod observe;
 #[cfg_attr(not(feature = "admin"), path = "unattended.rs")]
 mod operators;
 mod options;
+#[cfg(all(feature = "admin", feature = "redis"))]
+mod questions;
 mod start;
 #[cfg(feature = "metrics")]
 mod stats;

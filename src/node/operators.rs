@@ -9,6 +9,8 @@ use super::backend::NodeBackend;
 use super::check::socket_address;
 use super::cluster::{BusHandle, Membership};
 use super::listen::bind_admin;
+#[cfg(feature = "redis")]
+use super::questions;
 use super::watching::Watching;
 use super::{Node, NodeBuilder, NodeError, Options};
 use crate::acceptor::{Acceptor, Listening};
@@ -225,6 +227,8 @@ impl Operators {
                 store,
                 bus,
                 #[cfg(feature = "redis")]
+                asker: questions::asker(node, membership.clone()),
+                #[cfg(feature = "redis")]
                 membership,
                 metrics: shared.counters.metrics(),
                 watching: Watching::new(shared.publisher.clone(), self.log),
@@ -247,6 +251,10 @@ impl OperatorsWork {
         match Acceptor::new(self.listening).map(Rc::new) {
             Ok(acceptor) => {
                 let backend = Rc::new(self.backend);
+                #[cfg(feature = "redis")]
+                if let Some(membership) = backend.membership.clone() {
+                    tasks::spawn(questions::answer(backend.clone(), membership));
+                }
                 tasks::spawn(serve_admin(acceptor.clone(), backend, self.policy));
                 Some(Serving(acceptor))
             }

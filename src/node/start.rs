@@ -266,6 +266,9 @@ impl Plan {
         let (store, member) = (self.store, self.member);
         let bus = member.as_ref().map(|it| it.bus.clone());
         let membership = member.as_ref().map(|it| it.membership.clone());
+        if let (None, Some(membership)) = (&self.operators, &membership) {
+            membership.close_questions();
+        }
         let operators = self
             .operators
             .map(|it| it.work(node, store.clone(), bus, membership));

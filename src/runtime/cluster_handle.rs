@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use futures_channel::oneshot;
 
-use crate::shard::SessionEvent;
+use crate::shard::{PeerAnswer, SessionEvent};
 use crate::wire::forwarded::PeerSecret;
+use crate::wire::peer_question::PeerQuestion;
 use crate::wire::session_id::SessionId;
 
 pub use crate::forward::SessionOwner;
@@ -23,6 +24,9 @@ pub trait ClusterHandle: Send + Sync {
 
     /// Where the node of a session is. Nobody answering is [`CannotTell`](crate::shard::MissReason::CannotTell).
     fn locate(&self, session: SessionId) -> oneshot::Receiver<SessionOwner>;
+
+    /// What this node says to a question of another one. Nobody answering is [`PeerAnswer::Busy`].
+    fn ask_operators(&self, question: Box<PeerQuestion>) -> oneshot::Receiver<PeerAnswer>;
 }
 
 /// How a node's cores reach the others, and are reached.

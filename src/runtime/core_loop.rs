@@ -27,7 +27,7 @@ use super::seal::Sealer;
 use super::sockets::Sockets;
 use super::trace_sink::TraceSinks;
 use super::unsent::UnsentWrites;
-use super::{clock, link, serve, socket};
+use super::{clock, link, questions, serve, socket};
 use crate::budget::Charge;
 use crate::clients::{Client, Ticket};
 #[cfg(feature = "auth")]
@@ -331,6 +331,7 @@ impl Core {
             Effect::Identify(sender) => {
                 identify::ask(self, self.credentials.as_deref(), self.number, sender);
             }
+            Effect::AskOperators(asked) => questions::ask(self, self.forwarding.as_ref(), asked),
             Effect::MakeRoom { holds } => self.publisher.make_room(self.number, holds),
             Effect::Hold { connection, ms } => serve::hold(self, connection, ms),
             Effect::Lifecycle(event) => self.application.run_hook(&event),

@@ -31,6 +31,7 @@ mod milestone;
 mod not_started;
 mod open_files;
 mod publisher;
+mod questions;
 mod readiness;
 mod ring;
 mod seal;

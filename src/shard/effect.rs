@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::exchange::{Closed, ConnectionKey};
-use super::{CallKey, Look, Millis, SessionEvent, engine, http};
+use super::{AskedByPeer, CallKey, Look, Millis, SessionEvent, engine, http};
 use crate::app::call::{AskFailed, Call, Lifecycle};
 use crate::budget::Charge;
 use crate::clients::{Client, Ticket};
@@ -53,6 +53,9 @@ pub enum Effect {
     /// question's number.
     #[cfg(feature = "auth")]
     Identify(http::UnknownSender),
+    /// Find out what this node answers to an operator who asked another one, and say so by
+    /// [`Shard::handle_peer_answer`](super::Shard::handle_peer_answer).
+    AskOperators(AskedByPeer),
     /// Call [`Shard::handle_released`](super::Shard::handle_released) after so many milliseconds: until then nothing is written to this connection.
     Hold {
         connection: ConnectionKey,
@@ -116,6 +119,7 @@ impl From<http::HttpOutput> for Effect {
             },
             #[cfg(feature = "auth")]
             HttpOutput::Identify(sender) => Effect::Identify(sender),
+            HttpOutput::AskOperators(asked) => Effect::AskOperators(asked),
             HttpOutput::Hold { connection, ms } => Effect::Hold { connection, ms },
             HttpOutput::Read(connection) => Effect::Read(connection),
             HttpOutput::ShutdownWrite(connection) => Effect::ShutdownWrite(connection),

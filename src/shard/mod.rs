@@ -35,6 +35,7 @@ mod http;
 mod identify;
 mod memory;
 mod messages;
+mod questions;
 mod refused;
 mod remote;
 mod setup;
@@ -68,6 +69,7 @@ pub use self::freeze::{FrozenShard, HeldUp};
 #[cfg(feature = "auth")]
 pub use self::http::{IdentityAnswer, IdentityQuestion, UnknownSender};
 pub use self::http::{RequestPolicy, TooMany};
+pub use self::questions::{AskedByPeer, PeerAnswer};
 pub use self::remote::{Cluster, Located, MissReason, SessionEvent, SessionInfo};
 pub use self::setup::{
     AcceptsSubscription, EntrySizes, OwnSpelling, Publication, ShardCounts, ShardSetup,
@@ -96,7 +98,7 @@ impl Shard {
             memory.clone(),
             setup.commons.clone(),
             (setup.gate.clone(), setup.documents()),
-            setup.cluster.clone(),
+            setup.neighbours(),
             now,
         );
         Shard {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::card::{CardSettings, ServerCard};
-use super::http::PublicDocuments;
+use super::http::{Neighbours, PublicDocuments};
 use super::wheel::Millis;
 use super::{Cluster, RequestPolicy};
 use crate::app::call::{ServerInfoJson, Topic};
@@ -37,6 +37,14 @@ pub struct ShardSetup {
 }
 
 impl ShardSetup {
+    /// What its wire must know of the other nodes.
+    pub(super) fn neighbours(&self) -> Option<Neighbours> {
+        self.cluster.as_ref().map(|cluster| Neighbours {
+            secret: cluster.secret.clone(),
+            own: (self.node, self.incarnation),
+        })
+    }
+
     /// What anybody may read.
     pub(super) fn documents(&self) -> PublicDocuments {
         let Some(settings) = &self.card else {

@@ -24,6 +24,7 @@ pub mod json_scan;
 mod line_ends;
 mod malformed;
 pub mod operator_name;
+pub mod peer_question;
 pub mod public_url;
 mod request_line;
 pub mod response;

@@ -20,6 +20,7 @@ mod policy;
 mod policy_lists;
 mod principals;
 mod proxied;
+mod questions;
 mod resume;
 mod sizes;
 mod stats;

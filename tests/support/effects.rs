@@ -61,6 +61,7 @@ impl Node {
                 self.forwarded_for.push((client, ticket));
             }
             Effect::Identify(sender) => self.who.push_back((core, sender)),
+            Effect::AskOperators(asked) => self.questions.push_back((core, asked)),
             Effect::Hold { connection, ms } => self.held.push((self.now + ms, core, connection)),
             Effect::MakeRoom { holds } => self.make_room(core, holds),
             Effect::Lifecycle(event) => {
@@ -239,6 +240,7 @@ fn kind_of(effect: &Effect) -> String {
         Effect::Locate { .. } => "Locate".into(),
         Effect::Forward { .. } => "Forward".into(),
         Effect::Identify(_) => "Identify".into(),
+        Effect::AskOperators(_) => "AskOperators".into(),
         Effect::Hold { .. } => "Hold".into(),
         Effect::MakeRoom { .. } => "MakeRoom".into(),
         Effect::Lifecycle(_) => "Lifecycle".into(),

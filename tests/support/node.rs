@@ -15,7 +15,7 @@ use pinfold::internals::budget::Charge;
 use pinfold::internals::clients::{Client, Commons, Networks, Ticket};
 use pinfold::internals::limits::{GAP_OFFSETS, Limits};
 use pinfold::internals::shard::{
-    CallKey, CardSettings, Closed, ConnectionKey, Located, Look, Millis, Publication,
+    AskedByPeer, CallKey, CardSettings, Closed, ConnectionKey, Located, Look, Millis, Publication,
     RequestPolicy, SessionEvent, Shard, ShardSetup, UnknownSender,
 };
 use pinfold::internals::wire::session_id::{NodeName, SessionId};
@@ -83,6 +83,8 @@ pub struct Node {
     pub asked: VecDeque<(usize, ConnectionKey, SessionId)>,
     /// Requests that wait to hear who sent them.
     pub who: VecDeque<(usize, UnknownSender)>,
+    /// What other nodes ask for operators there.
+    pub questions: VecDeque<(usize, AskedByPeer)>,
     /// Until when nothing is written to a connection.
     pub held: Vec<(Millis, usize, ConnectionKey)>,
     /// Bodies that wait to be looked at, and whether they wait.
@@ -186,6 +188,7 @@ impl Node {
             messages: VecDeque::new(),
             asked: VecDeque::new(),
             who: VecDeque::new(),
+            questions: VecDeque::new(),
             held: Vec::new(),
             looks: VecDeque::new(),
             looks_later: false,

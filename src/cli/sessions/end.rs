@@ -1,12 +1,12 @@
 //! Ending sessions: one at once, all of a principal after a question.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _, stderr, stdin};
+use std::io::{BufRead as _, IsTerminal as _, Write as _, stderr, stdin, stdout};
 
 use serde_json::Value;
 
-use super::{EndSessions, SessionsAsked, encoded};
-use crate::cli::EXIT_USAGE;
+use super::{EndSessions, SessionsAsked, encoded, of_all, unanswered};
 use crate::cli::publish::{AdminClient, AdminFault};
+use crate::cli::{EXIT_NO_ANSWER, EXIT_USAGE};
 use crate::principal::PrincipalId;
 
 /// # Errors
@@ -21,18 +21,29 @@ pub(super) fn end(admin: &AdminClient, options: &EndSessions) -> Result<String, 
     // The parser asks for one of them.
     let path = one.or(all).unwrap_or_default();
     if let (Some(principal), false) = (options.principal, options.yes)
-        && !is_meant(admin, principal)?
+        && !is_meant(admin, principal, options.cluster)?
     {
         return Ok("nothing was ended\n".to_owned());
     }
-    let answer = admin.delete(&path)?;
-    Ok(match options.json {
+    let answer = admin.delete(&of_all(path, options.cluster))?;
+    let said = match options.json {
         true => format!("{answer}\n"),
         false => told(&answer),
-    })
+    };
+    let silent = unanswered(&answer);
+    if silent.is_empty() {
+        return Ok(said);
+    }
+    // What was done is said, and then what may not have been.
+    let _ = stdout().write_all(said.as_bytes());
+    Err((EXIT_NO_ANSWER, silent.join("; ")))
 }
 
-fn is_meant(admin: &AdminClient, principal: PrincipalId) -> Result<bool, AdminFault> {
+fn is_meant(
+    admin: &AdminClient,
+    principal: PrincipalId,
+    is_of_all: bool,
+) -> Result<bool, AdminFault> {
     if !stdin().is_terminal() {
         let sentence = "all sessions of a principal are ended after a question, and nobody is here to answer it: \
                         say --yes";
@@ -42,7 +53,7 @@ fn is_meant(admin: &AdminClient, principal: PrincipalId) -> Result<bool, AdminFa
         principal: Some(principal),
         ..SessionsAsked::default()
     };
-    let count = admin.get(&filter.path(1, None))?["total"]
+    let count = admin.get(&of_all(filter.path(1, None), is_of_all))?["total"]
         .as_u64()
         .unwrap_or(0);
     let mut said = String::new();

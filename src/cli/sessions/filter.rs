@@ -95,6 +95,15 @@ fn named<T: ValueEnum>(choice: Option<T>) -> Option<String> {
     Some(choice?.to_possible_value()?.get_name().to_owned())
 }
 
+/// The same path of all nodes, if they are asked.
+pub(in crate::cli) fn of_all(path: String, is_of_all: bool) -> String {
+    let joint = if path.contains('?') { '&' } else { '?' };
+    match is_of_all {
+        true => format!("{path}{joint}cluster"),
+        false => path,
+    }
+}
+
 /// For an address.
 pub(in crate::cli) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
@@ -124,6 +133,8 @@ mod tests {
         let query =
             "client=a%26state%3Dslow%20%23%C3%A9&state=idle&sort=pending&limit=7&after=c%2Fd";
         assert_eq!(path, format!("/sessions?{query}"));
+        assert_eq!(of_all("/node".to_owned(), true), "/node?cluster");
+        assert_eq!(of_all("/a?b=c".to_owned(), true), "/a?b=c&cluster");
         assert_eq!(
             SessionsAsked::default().path(100, None),
             "/sessions?limit=100"

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{ListEnded, ListSessions};
+use super::{ListEnded, ListSessions, encoded, of_all, tell_unanswered};
 use crate::cli::memory_estimate::human_bytes;
 use crate::cli::publish::{AdminClient, AdminFault};
 use crate::cli::table::{Table, cut, plain, short_time};
@@ -22,7 +22,12 @@ pub(super) fn list(admin: &AdminClient, options: &ListSessions) -> Result<String
     let mut after = options.after.clone();
     let (mut rows, mut total) = (Vec::new(), 0);
     for _ in 0..PAGES_MAX {
-        let mut answer = admin.get(&options.filter.path(limit, after.as_deref()))?;
+        let mut path = options.filter.path(limit, after.as_deref());
+        if let Some(node) = &options.node {
+            path += &format!("&node={}", encoded(node));
+        }
+        let mut answer = admin.get(&of_all(path, options.cluster))?;
+        tell_unanswered(&answer);
         total = answer["total"].as_u64().unwrap_or(0);
         if let Value::Array(page) = answer["sessions"].take() {
             rows.extend(page);
@@ -113,7 +118,9 @@ pub(in crate::cli) fn state(row: &Value) -> String {
 /// # Errors
 /// The exit code, and a sentence.
 pub(super) fn ended(admin: &AdminClient, options: &ListEnded) -> Result<String, AdminFault> {
-    let answer = admin.get(&format!("/sessions/ended?limit={}", options.limit))?;
+    let path = format!("/sessions/ended?limit={}", options.limit);
+    let answer = admin.get(&of_all(path, options.cluster))?;
+    tell_unanswered(&answer);
     let rows = answer["ended"].as_array().map_or(&[][..], Vec::as_slice);
     if options.json {
         return Ok(rows.iter().map(|row| format!("{row}\n")).collect());

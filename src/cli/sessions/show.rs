@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::list::{client, principal, state};
-use super::{ShowSession, encoded};
+use super::{ShowSession, encoded, of_all};
 use crate::cli::memory_estimate::human_bytes;
 use crate::cli::publish::{AdminClient, AdminFault};
 use crate::cli::table::{plain, short_time};
@@ -12,7 +12,8 @@ use crate::runtime::unix_ms;
 /// # Errors
 /// The exit code, and a sentence.
 pub(super) fn show(admin: &AdminClient, options: &ShowSession) -> Result<String, AdminFault> {
-    let answer = admin.get(&format!("/sessions/{}", encoded(&options.name.to_string())))?;
+    let path = format!("/sessions/{}", encoded(&options.name.to_string()));
+    let answer = admin.get(&of_all(path, options.cluster))?;
     if options.json {
         return Ok(format!("{answer}\n"));
     }

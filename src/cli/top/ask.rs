@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use super::wish::{LookAnswer, Wish};
 use crate::cli::publish::AdminClient;
-use crate::cli::sessions::encoded;
+use crate::cli::sessions::{encoded, of_all};
 
 pub(super) struct NodeAsker {
     client: AdminClient,
+    /// All nodes are asked.
+    is_of_all: bool,
 }
 
 /// The other end of the thread.
@@ -18,14 +20,17 @@ pub(super) struct AskThread {
 }
 
 impl NodeAsker {
-    pub(super) fn new(client: AdminClient) -> Self {
-        NodeAsker { client }
+    pub(super) fn new(client: AdminClient, is_of_all: bool) -> Self {
+        NodeAsker { client, is_of_all }
     }
 
     pub(super) fn ask(&self, wish: &Wish) -> LookAnswer {
         let said = match wish {
-            Wish::Look(question) => self.client.get(&question.path()),
-            Wish::End { name } => self.client.delete(&format!("/sessions/{}", encoded(name))),
+            Wish::Look(question) => self.client.get(&of_all(question.path(), self.is_of_all)),
+            Wish::End { name } => {
+                let path = format!("/sessions/{}", encoded(name));
+                self.client.delete(&of_all(path, self.is_of_all))
+            }
         };
         LookAnswer {
             wish: wish.clone(),

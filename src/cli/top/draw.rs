@@ -36,7 +36,8 @@ const HEAD: Style = Style::new().add_modifier(Modifier::BOLD);
 
 pub(super) fn draw(frame: &mut Frame<'_>, model: &Model) {
     let area = frame.area();
-    let fault_lines = if model.fault.is_some() { 2 } else { 0 };
+    let is_whole = model.fault.is_none() && model.unanswered.is_empty();
+    let fault_lines = if is_whole { 0 } else { 2 };
     let core_lines = core_lines(model, area);
     let layout = Layout::vertical([
         Constraint::Length(1),
@@ -53,6 +54,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model) {
         let text = format!("NO ANSWER, trying again every {every}: {}", plain(sentence));
         let text = Paragraph::new(text).style(BAD).wrap(Wrap { trim: true });
         frame.render_widget(text, fault);
+    } else if !is_whole {
+        let text = Paragraph::new(model.unanswered.join("; "));
+        frame.render_widget(text.style(BAD).wrap(Wrap { trim: true }), fault);
     }
     frame.render_widget(Paragraph::new(cores_text(model, cores)), cores);
     frame.render_widget(Paragraph::new(numbers_text(model)), numbers);
@@ -76,7 +80,10 @@ fn head_line(model: &Model) -> Line<'static> {
     let up = short_time((node.uptime_s * 1000.0) as u64);
     Line::from(vec![
         Span::styled(format!("pinfold {}", plain(&node.version)), HEAD),
-        Span::raw(format!("  node {}  ", plain(&node.node))),
+        Span::raw(match node.node.contains(',') {
+            true => format!("  nodes {}  ", plain(&node.node)),
+            false => format!("  node {}  ", plain(&node.node)),
+        }),
         state,
         Span::raw(format!("  up {up}  {}  ", plain(&node.driver))),
         Span::styled(plain(&model.base), DIM),
@@ -134,7 +141,10 @@ fn core_cell(model: &Model, node: &NodeSample, at: usize) -> Vec<Span<'static>> 
         _ => GOOD,
     };
     vec![
-        Span::raw(format!("core {:<3}", core.core)),
+        Span::raw(match core.node.as_str() {
+            "" => format!("core {:<3}", core.core),
+            node => format!("{:<8}", cut(&format!("{} {}", plain(node), core.core), 8)),
+        }),
         Span::styled("█".repeat(filled), style),
         Span::styled("░".repeat(BAR_CELLS - filled), DIM),
         Span::raw(format!(

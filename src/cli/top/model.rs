@@ -10,7 +10,7 @@ use super::sample::{NodeSample, SampleHistogram};
 use super::wish::{LookAnswer, LookAt, Wish};
 use crate::cli::EXIT_NO_ANSWER;
 use crate::cli::sessions::{OrderChoice, SortChoice, client, principal};
-use crate::cli::sessions::{SessionsAsked, detail};
+use crate::cli::sessions::{SessionsAsked, detail, unanswered};
 use crate::cli::table::plain;
 
 /// Sessions that are looked at: more than the largest terminal shows.
@@ -59,6 +59,8 @@ pub(super) struct Model {
     pub(super) rates: Option<Rates>,
     /// Why the last look brought nothing.
     pub(super) fault: Option<String>,
+    /// Of all nodes: who did not answer the last look, and why.
+    pub(super) unanswered: Vec<String>,
     /// Of what was done.
     pub(super) notice: Option<String>,
     rows: Vec<Value>,
@@ -78,6 +80,7 @@ impl Model {
             samples: VecDeque::new(),
             rates: None,
             fault: None,
+            unanswered: Vec::new(),
             notice: None,
             rows: Vec::new(),
             total: 0,
@@ -169,7 +172,8 @@ impl Model {
     }
 
     fn handle_node(&mut self, said: &Value) {
-        let Ok(sample) = serde_json::from_value::<NodeSample>(said.clone()) else {
+        self.unanswered = unanswered(said);
+        let Some(sample) = NodeSample::read(said) else {
             self.fault = Some("what the node says of itself cannot be understood".to_owned());
             return;
         };

@@ -17,7 +17,10 @@ pub(super) struct Rates {
 impl Rates {
     /// None: the two do not belong together.
     pub(super) fn between(before: &NodeSample, now: &NodeSample) -> Option<Rates> {
-        if before.node != now.node || now.uptime_s < before.uptime_s {
+        if before.node != now.node
+            || before.started_at != now.started_at
+            || now.uptime_s < before.uptime_s
+        {
             return None;
         }
         let seconds = now.now.checked_sub(before.now)? as f64 / 1000.0;

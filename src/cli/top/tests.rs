@@ -322,3 +322,45 @@ fn one_session_in_front_of_the_list() {
     let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
     assert_eq!(model.handle_key(interrupt), KeyOutcome::Leave);
 }
+
+fn of_all(now: u64, names: &[&str], unanswered: Value) -> Value {
+    let named = |name: &&str| {
+        let mut node = node(now, 1);
+        node["node"] = json!(name);
+        node
+    };
+    let nodes: Vec<Value> = names.iter().map(named).collect();
+    json!({"node": "n1", "nodes": nodes, "unanswered": unanswered})
+}
+
+#[test]
+fn a_node_of_several_that_is_not_in_the_sums_and_nobody_is_told() {
+    let mut model = Model::new("http://127.0.0.1:9464", 1_000);
+    for now in [60_000, 61_000] {
+        hears(
+            &mut model,
+            LookAt::Node,
+            of_all(now, &["n1", "n2"], json!([])),
+        );
+    }
+    let shown = text_of(&model, 80, 24);
+    for part in [
+        "nodes n1, n2  ready",
+        "6/2.0M sessions",
+        "240 requests/s  10 published/s  90.0k deliveries/s",
+        "n1 0    ░",
+        "n2 0    ░",
+    ] {
+        assert!(shown.contains(part), "{part} is not in:\n{shown}");
+    }
+    let silent = json!([{"node": "n2", "reason": "no answer within 2 s"}]);
+    hears(&mut model, LookAt::Node, of_all(62_000, &["n1"], silent));
+    let shown = text_of(&model, 80, 24);
+    for part in [
+        "n2 did not answer: no answer within 2 s",
+        "3/1.0M sessions",
+        "- requests/s",
+    ] {
+        assert!(shown.contains(part), "{part} is not in:\n{shown}");
+    }
+}

@@ -12,6 +12,8 @@ use std::time::Duration;
 use futures_util::future::{LocalBoxFuture, ready};
 
 use super::backend::NodeBackend;
+#[cfg(feature = "redis")]
+use crate::admin::NodeAnswer;
 use crate::admin::{
     ClusterReport, HandoverReport, LogControl, NotViewed, OperatorBackend, SessionsPage,
     SessionsQuestion, Viewed,
@@ -22,7 +24,11 @@ use crate::principal::PrincipalId;
 use crate::runtime::{TraceFeed, TraceRefused};
 use crate::shard::TraceTarget;
 use crate::shard::view::{EndedRow, SessionDetail};
+#[cfg(feature = "redis")]
+use crate::wire::http1::Method;
 use crate::wire::operator_name::OperatorName;
+#[cfg(feature = "redis")]
+use crate::wire::session_id::NodeName;
 
 impl OperatorBackend for NodeBackend {
     fn node(&self) -> Option<NodeReading> {
@@ -69,6 +75,21 @@ impl OperatorBackend for NodeBackend {
 
     fn name(&self) -> String {
         self.node.name().to_string()
+    }
+
+    #[cfg(feature = "redis")]
+    fn other_nodes(&self) -> Vec<NodeName> {
+        self.other_node_names()
+    }
+
+    #[cfg(feature = "redis")]
+    fn ask_node(
+        &self,
+        node: NodeName,
+        method: Method,
+        target: String,
+    ) -> LocalBoxFuture<'_, Result<NodeAnswer, String>> {
+        self.ask_other_node(node, method, target)
     }
 
     fn sessions(&self, asked: SessionsQuestion) -> Viewed<'_, SessionsPage> {

@@ -66,7 +66,7 @@ impl PageRows {
         let last = self.rows.last_key_value().map(|(position, _)| *position);
         SessionsPage {
             next: last.filter(|_| is_more),
-            rows: self.rows.into_values().collect(),
+            rows: self.rows.into_iter().collect(),
             total: self.total,
         }
     }

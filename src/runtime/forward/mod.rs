@@ -35,7 +35,7 @@ use crate::wire::session_id::{NodeName, SessionId};
 
 /// What one core knows of other nodes, and its connections to them.
 pub(super) struct Forwarding {
-    cluster: ClusterAccess,
+    pub(super) cluster: ClusterAccess,
     forwarder: RefCell<Forwarder>,
     readiness: Readiness,
     /// By the index of the passage's key.

@@ -1,7 +1,7 @@
 //! Admission: decided once for each request, when its head is complete.
 //!
 //! The order is: is it for another core, must somebody find out about it first ([`Admission::Wait`]), is its
-//! body of a size that is taken, can two parties read it in two ways, is it a question about the node's health, is it for a
+//! body of a size that is taken, can two parties read it in two ways, is it a question about the node's health, is it another node's (`questions`), is it for a
 //! document that anybody may read, and then its path, `Host`, `Origin`, who passed it on, and who sent it. A refusal is sent when the body is there, so that the connection goes
 //! on. Of a large body alone nothing more is read.
 //!
@@ -67,6 +67,8 @@ impl<U: UpperLayer> Http<U> {
             HeadVerdict::Ambiguous
         } else if self.probed(head).is_some() {
             HeadVerdict::Probe
+        } else if let Some(question) = self.peer_question(head, fields) {
+            HeadVerdict::Question(question)
         } else if let Some(found) = self.find_document(head, fields) {
             self.identify(key, head);
             match found {
@@ -139,7 +141,10 @@ impl<U: UpperLayer> Http<U> {
     ) -> Result<HeadVerdict, Refused> {
         let verdict = match verdict {
             HeadVerdict::Refused(refused) => return Err(*refused),
-            HeadVerdict::Ambiguous | HeadVerdict::Probe | HeadVerdict::Document(_) => {
+            HeadVerdict::Ambiguous
+            | HeadVerdict::Probe
+            | HeadVerdict::Question(_)
+            | HeadVerdict::Document(_) => {
                 self.let_in(key, head, fields)?;
                 verdict
             }
@@ -215,8 +220,8 @@ impl<U: UpperLayer> Http<U> {
 
     /// What a head may have beyond its limit: a node that passes it on adds its word to it.
     pub(super) fn forwarded_bytes_max(&self) -> usize {
-        let cluster = self.cluster.as_ref();
-        match cluster.is_some_and(|it| it.secret.is_some()) {
+        let neighbours = self.neighbours.as_ref();
+        match neighbours.is_some_and(|it| it.secret.is_some()) {
             true => FORWARDED_LINE_BYTES_MAX + self.proxied_bytes_max(),
             false => 0,
         }
@@ -232,12 +237,12 @@ impl<U: UpperLayer> Http<U> {
         if !fields.is_forwarded {
             return Ok(());
         }
-        let Some(cluster) = &self.cluster else {
+        let Some(neighbours) = &self.neighbours else {
             return Ok(());
         };
         let session = fields.session_text().unwrap_or_default();
         let word = head.single(FORWARDED).ok().flatten();
-        let proven = cluster
+        let proven = neighbours
             .secret
             .as_ref()
             .zip(word)

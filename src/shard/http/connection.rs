@@ -6,6 +6,7 @@
 //!     ▲                                         │              │
 //!     └──────────── answer written ─────────────┴──────────────┘
 //! ExpectBody ──a large body──▶ ExpectLook ──what is in it──▶ (request)
+//! ExpectHead ──another node asks for an operator──▶ ExpectOperators ──▶ (answered)
 //! ExpectHead ──somebody has to ask first──▶ ExpectWord ──▶ (forwarded with its connection, or a request)
 //! any state ──fault──▶ Lingering (answer out, input dropped) ──▶ closed
 //! ```
@@ -28,6 +29,7 @@ use crate::wire::Malformed;
 use crate::wire::chunked::{ChunkedDecoder, Decoded};
 use crate::wire::http1::Head;
 use crate::wire::json_scan::JsonScan;
+use crate::wire::peer_question::PeerQuestion;
 
 pub(super) struct Connection<U: UpperLayer> {
     pub(super) state: ConnectionState<U::Owner>,
@@ -109,6 +111,8 @@ pub(super) enum ConnectionState<O> {
     ExpectWord,
     /// The request is being served. Its answer is whole at once or a stream.
     ExpectAnswer(O),
+    /// Another node asked for an operator there, and whoever drives the shard finds the answer.
+    ExpectOperators,
     Lingering,
 }
 
@@ -143,6 +147,8 @@ pub(super) enum HeadVerdict {
     Ambiguous,
     /// It asks for the node's health.
     Probe,
+    /// Another node asks for an operator there.
+    Question(Box<PeerQuestion>),
     /// It asks for something that anybody may read.
     Document(Rc<PublicDocument>),
 }

@@ -21,14 +21,18 @@ pub struct RequestPolicy {
 impl RequestPolicy {
     pub(super) fn admit(&self, path: &str, fields: &RequestFields<'_>) -> Result<(), Refused> {
         if !self.path_matches(path) {
-            let sentence = format!(
-                "There is nothing at this path; the MCP endpoint is {}.",
-                self.path
-            );
-            return Err(Refused::new(404, sentence));
+            return Err(self.nothing_here());
         }
         self.admit_host(fields)?;
         self.admit_origin(fields)
+    }
+
+    pub(super) fn nothing_here(&self) -> Refused {
+        let sentence = format!(
+            "There is nothing at this path; the MCP endpoint is {}.",
+            self.path
+        );
+        Refused::new(404, sentence)
     }
 
     pub(super) fn admit_host(&self, fields: &RequestFields<'_>) -> Result<(), Refused> {

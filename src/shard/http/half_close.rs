@@ -52,7 +52,9 @@ impl<U: UpperLayer> Http<U> {
             ConnectionState::ExpectAnswer(owner) => {
                 self.tell_owner(key, owner, ExchangeChange::InputEnded)
             }
-            ConnectionState::ExpectLook(_) | ConnectionState::ExpectWord => {}
+            ConnectionState::ExpectLook(_)
+            | ConnectionState::ExpectWord
+            | ConnectionState::ExpectOperators => {}
         }
     }
 

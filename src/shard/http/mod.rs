@@ -19,6 +19,7 @@ mod hold;
 mod identify;
 #[cfg(feature = "auth")]
 mod proxied;
+mod questions;
 mod receive;
 mod serve;
 #[cfg(test)]
@@ -41,8 +42,8 @@ use super::exchange::{
 };
 use super::fields::{AllFields, RequestFields};
 use super::memory::Memory;
+use super::questions::AskedByPeer;
 use super::refused::Refused;
-use super::remote::Cluster;
 use super::stats::WireStats;
 use super::trace::Traces;
 use super::wheel::{Millis, Timer, Wheel};
@@ -57,6 +58,7 @@ pub(super) use self::documents::PublicDocuments;
 pub use self::gate::RequestPolicy;
 #[cfg(feature = "auth")]
 pub use self::identify::{IdentityAnswer, IdentityQuestion, UnknownSender};
+pub(super) use self::questions::Neighbours;
 pub(super) use self::receive::Input;
 
 pub(super) struct Http<U: UpperLayer> {
@@ -69,7 +71,8 @@ pub(super) struct Http<U: UpperLayer> {
     /// None: nobody is asked who they are.
     identity_gate: Option<Box<IdentityGate>>,
     documents: PublicDocuments,
-    cluster: Option<Cluster>,
+    /// None: this node is alone.
+    neighbours: Option<Neighbours>,
     now: Millis,
     connections: Arena<Connection<U>, OfConnection>,
     wheel: Wheel<ConnectionKey>,
@@ -118,6 +121,8 @@ pub(super) enum HttpOutput {
     /// Somebody has to be asked who sent a request.
     #[cfg(feature = "auth")]
     Identify(UnknownSender),
+    /// Another node asks for an operator there.
+    AskOperators(AskedByPeer),
     Hold {
         connection: ConnectionKey,
         ms: Millis,
@@ -140,7 +145,7 @@ impl<U: UpperLayer> Http<U> {
         memory: Rc<Memory>,
         commons: Arc<Commons>,
         (gate, documents): (RequestPolicy, PublicDocuments),
-        cluster: Option<Cluster>,
+        neighbours: Option<Neighbours>,
         now: Millis,
     ) -> Self {
         Http {
@@ -151,7 +156,7 @@ impl<U: UpperLayer> Http<U> {
             gate,
             identity_gate: None,
             documents,
-            cluster,
+            neighbours,
             now,
             connections: Arena::default(),
             wheel: Wheel::new(now),

@@ -39,7 +39,7 @@ impl<U: UpperLayer> Http<U> {
         let fits = view.field_count() + 1 + OTHER_LINES <= HEADER_FIELDS_MAX
             && head_len + FORWARDED_PROXIED_BYTES <= self.limits.head_bytes_max;
         let words = self.proxy_words(&view).filter(|_| fits);
-        let secret = self.cluster.as_ref().and_then(|it| it.secret.as_ref());
+        let secret = self.neighbours.as_ref().and_then(|it| it.secret.as_ref());
         if let (Some(words), Some(secret), Some(session)) = (words, secret, fields.session_text()) {
             let proof = secret.sign_proxied(&words, session);
             let line = format!("{FORWARDED_PROXIED}: {proof}\r\n");
@@ -55,7 +55,7 @@ impl<U: UpperLayer> Http<U> {
         head: &HeadView<'_>,
         fields: &RequestFields<'_>,
     ) -> bool {
-        let secret = self.cluster.as_ref().and_then(|it| it.secret.as_ref());
+        let secret = self.neighbours.as_ref().and_then(|it| it.secret.as_ref());
         let (true, Some(secret), Some(session)) =
             (fields.is_forwarded, secret, fields.session_text())
         else {

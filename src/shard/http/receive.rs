@@ -104,6 +104,7 @@ impl<U: UpperLayer> Http<U> {
                 ConnectionState::Lingering => ReceiveStep::Used(rest.len()),
                 ConnectionState::ExpectWord
                 | ConnectionState::ExpectLook(_)
+                | ConnectionState::ExpectOperators
                 | ConnectionState::ExpectAnswer(_) => ReceiveStep::Starved,
                 ConnectionState::ExpectHead => self.receive_head(key, rest, upper),
                 ConnectionState::ExpectBody(_) => self.receive_body(key, rest, upper),

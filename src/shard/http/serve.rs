@@ -34,6 +34,10 @@ impl<U: UpperLayer> Http<U> {
                 self.answer_probe(key, availability);
                 return None;
             }
+            HeadVerdict::Question(question) => {
+                self.ask_operators(key, question);
+                return None;
+            }
             HeadVerdict::Document(document) => {
                 self.answer_document(key, request, document);
                 return None;

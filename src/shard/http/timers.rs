@@ -59,6 +59,7 @@ impl<U: UpperLayer> Http<U> {
                     self.handle_word(key, U::NO_WORD);
                 }
             }
+            ConnectionState::ExpectOperators => self.refuse_busy(key),
             ConnectionState::ExpectAnswer(owner) => {
                 connection.since = now;
                 self.tell_owner(key, owner, ExchangeChange::Quiet);
@@ -80,7 +81,9 @@ impl<U: UpperLayer> Connection<U> {
                     limits.head_timeout_ms.min(limits.connection_idle_ms)
                 }
                 ConnectionState::ExpectHead if self.scanned == 0 => limits.connection_idle_ms,
-                ConnectionState::ExpectHead | ConnectionState::ExpectWord => limits.head_timeout_ms,
+                ConnectionState::ExpectHead
+                | ConnectionState::ExpectWord
+                | ConnectionState::ExpectOperators => limits.head_timeout_ms,
                 ConnectionState::ExpectBody(_) | ConnectionState::ExpectLook(_) => {
                     limits.body_timeout_ms
                 }

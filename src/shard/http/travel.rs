@@ -33,6 +33,7 @@ impl<U: UpperLayer> Http<U> {
             ConnectionState::ExpectHead
             | ConnectionState::ExpectBody(_)
             | ConnectionState::ExpectLook(_)
+            | ConnectionState::ExpectOperators
             | ConnectionState::ExpectWord => Err(StaysBecause::RequestArrives),
             ConnectionState::ExpectAnswer(owner) => Ok(Some(*owner)),
         }

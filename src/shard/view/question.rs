@@ -84,7 +84,8 @@ const EVENTS_BITS: u32 = 20;
 
 impl ViewOrder {
     /// What sorts a row: less comes first.
-    pub(in crate::shard) fn rank(self, row: &SessionRow) -> u64 {
+    #[must_use]
+    pub fn rank(self, row: &SessionRow) -> u64 {
         let value = match self.by {
             // Who is oldest came first.
             SortBy::Age => u64::MAX - row.created_at,

@@ -5,6 +5,7 @@
 
 #[path = "../../support/acl.rs"]
 mod acl;
+mod all_nodes;
 mod bad_input;
 mod bus;
 mod chaos;
