@@ -23,6 +23,7 @@ mod policy;
 mod schema;
 mod settings;
 mod tables;
+mod traces;
 mod units;
 mod variables;
 
@@ -52,6 +53,8 @@ use crate::node::{
     AdminOptions, AuthOptions, CORES_MAX, Options, Pinning, STATE_KEY_BYTES, StateKey,
     node_from_host,
 };
+#[cfg(feature = "otlp")]
+use crate::otlp::OtelVariables;
 use options::{BoundOptions, ListeningOptions, TimeOptions};
 
 /// Bytes read of a file that should hold a token or a key; neither is longer.
@@ -83,6 +86,9 @@ pub struct Machine {
     pub hostname: String,
     /// Of the machine, or of the container if that is less.
     pub memory_bytes: usize,
+    /// OpenTelemetry's own variables.
+    #[cfg(feature = "otlp")]
+    pub otel: OtelVariables,
 }
 
 impl Machine {
@@ -93,6 +99,11 @@ impl Machine {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             hostname: std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default(),
             memory_bytes: memory::bytes_here(),
+            #[cfg(feature = "otlp")]
+            otel: OtelVariables::of(std::env::vars_os().filter_map(|(name, value)| {
+                // What is no text is nobody's mistake here.
+                Some((name.into_string().ok()?, value.into_string().ok()?))
+            })),
         }
     }
 }
@@ -149,6 +160,7 @@ impl Config {
             running,
             authentication,
             cluster: several,
+            traces,
             bounds,
             times,
             policy,
@@ -167,6 +179,7 @@ impl Config {
             policy,
             ..who_gets_in(&authentication, &listening, &mut wrong)
         };
+        let spans = kept(traces::check(&traces, machine), &mut wrong).flatten();
         let state_key = running.state_key_file.as_deref().map(read_state_key);
         let state_key = kept(state_key.transpose(), &mut wrong).flatten();
         let cores = kept(cores(running.cores, machine), &mut wrong).unwrap_or_default();
@@ -181,6 +194,7 @@ impl Config {
             path: listening.endpoint,
             public_url: listening.public_url,
             server_card: !listening.no_server_card,
+            legacy_sse: listening.legacy_sse,
             origins: listening.origins,
             hosts: listening.hosts,
             // On any other address it was said, or there is a mistake.
@@ -205,7 +219,7 @@ impl Config {
         };
         let handover_grace = Duration::from_millis(several.handover_grace.0);
         Ok(Config {
-            node,
+            node: traces::with(node, spans),
             admin_token_file: listening.admin_token_file,
             app: running.app,
             log: (running.log, running.log_format),

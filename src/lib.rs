@@ -35,6 +35,7 @@
 //! | `redis` | nodes that share a Redis: one log, and requests that find their session on whichever node it is |
 //! | `auth` | who asks: tokens of a file, access tokens of issuers, a word of a proxy, code of your own (`NodeBuilder::authenticate`) |
 //! | `metrics` | what a node counts, in a registry of yours and as text; `admin` and `redis` bring it along |
+//! | `otlp` | spans of calls, for an OpenTelemetry collector (`NodeBuilder::otlp`) |
 //! | `tokio` | handlers may use crates that need a tokio runtime (`NodeBuilder::tokio`) |
 //!
 //! `conformance` and `internals` are for this project's own tests. No version keeps what they add.
@@ -61,6 +62,7 @@
 // | `guide` | how to write a server, a page for each question |
 // | `shard` | all that one core owns, as a plain value: the wire (connections, framing, admission) and the engine (sessions, streams, fan-out) |
 // | `forward` | requests for sessions of other nodes, as plain values too: exchanges, relays, idle connections |
+// | `otlp` | spans of calls, and the thread that sends them to a collector |
 // | `metrics` | what is counted |
 // | `redis` | a small pipelined client of Redis |
 // | `runtime` | what runs shards: threads, sockets, mailboxes, running calls |
@@ -112,6 +114,8 @@ pub mod mcp;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod node;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod principal;
 #[cfg(feature = "redis")]
 mod redis;
@@ -150,9 +154,11 @@ pub use node::AuthOptions;
 #[cfg(feature = "redis")]
 pub use node::ClusterConfig;
 pub use node::{
-    IntoHandler, Node, NodeBuilder, NodeCounts, NodeError, Options, Pinning, STATE_KEY_BYTES,
-    StateKey,
+    IntoHandler, ListedSession, Node, NodeBuilder, NodeCounts, NodeError, NodeStats, Options,
+    Pinning, STATE_KEY_BYTES, StateKey,
 };
+#[cfg(feature = "otlp")]
+pub use otlp::OtlpOptions;
 pub use principal::{
     Action, Decision, Identity, ListKind, NoPrincipal, PrincipalId, Scopes, UnixSeconds,
 };

@@ -61,8 +61,8 @@ pub const GAP_OFFSETS: u64 = 1 << 20;
 /// somebody scrolls through, 300 KB.
 pub const ENDED_KEPT: usize = 1_000;
 
-/// Requests of sessions that were answered with an error, as each core remembers them for operators, and how many of one
-/// session's are told. A client that makes as many alone takes 300 KB, and the place of those of others.
+/// Requests of sessions that were answered with an error, as each core remembers them for operators, 300 KB, and how many of
+/// one session are. Beyond that the session goes first whose last one is longest ago.
 pub const ERRORS_KEPT: usize = 1_000;
 pub const ERRORS_TOLD: usize = 5;
 
@@ -123,6 +123,16 @@ pub const LOG_WAITING_BYTES_MAX: usize = 1024 * 1024;
 
 /// Bytes of one line of the log; the rest is cut. A panic with its backtrace is longer than any other.
 pub const LOG_LINE_BYTES_MAX: usize = 32 * 1024;
+
+/// Spans that wait for the thread that sends them, of a node: what a collector that is away for a moment misses of a thousand
+/// calls a second. Each takes some 500 bytes, two thousand at most. Further ones are dropped.
+pub const SPANS_WAITING_MAX: usize = 8 * 1024;
+
+/// Spans that a core keeps until it hands them over, many times a second. Further ones are dropped.
+pub const SPANS_OF_CORE_MAX: usize = 2 * 1024;
+
+/// Bytes of a text of a client's in a span: names and ids have 40, URIs a hundred. The rest is cut.
+pub const SPAN_TEXT_BYTES_MAX: usize = 256;
 
 /// Those who watch a session or a principal of a node at once, and the access logs of single ones that are on: a bit for each.
 pub const TRACES_MAX: usize = 16;

@@ -6,32 +6,33 @@ use std::path::Path;
 use std::process::Command;
 
 /// Crates that only one part of pinfold needs, with the features that have it.
-const NEEDED_BY: [(&str, &[&str]); 18] = [
+const NEEDED_BY: [(&str, &[&str]); 20] = [
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
     ("toml", &["cli"]),
-    ("ureq", &["auth", "cli"]),
-    ("ring", &["auth", "redis", "admin", "cli"]),
+    ("ureq", &["auth", "otlp", "cli"]),
+    ("ring", &["auth", "redis", "admin", "otlp", "cli"]),
     ("siphasher", &["auth", "cli"]),
     ("tracing-subscriber", &["cli"]),
     ("redis-protocol", &["redis", "cli"]),
-    ("rustls-native-certs", &["redis", "auth", "cli"]),
+    ("rustls-native-certs", &["redis", "auth", "otlp", "cli"]),
     // monoio-http asks for these two, whether it uses them or not.
-    ("rustls", &["redis", "admin", "auth", "cli"]),
+    ("rustls", &["redis", "admin", "auth", "otlp", "cli"]),
     ("tokio", &["tokio", "admin", "cli"]),
     ("monoio-http", &["admin", "cli"]),
     ("monoio-codec", &["admin", "cli"]),
-    ("http", &["admin", "auth", "cli"]),
-    ("subtle", &["admin", "redis", "auth", "cli"]),
+    ("http", &["admin", "auth", "otlp", "cli"]),
+    ("subtle", &["admin", "redis", "auth", "otlp", "cli"]),
     ("prometheus", &["metrics", "admin", "redis", "cli"]),
-    (
-        "monoio",
-        &["", "metrics", "admin", "auth", "redis", "tokio", "cli"],
-    ),
+    ("opentelemetry-proto", &["otlp"]),
+    ("prost", &["otlp"]),
+    ("monoio", &FEATURES),
 ];
 
-const FEATURES: [&str; 7] = ["", "metrics", "admin", "auth", "redis", "tokio", "cli"];
+const FEATURES: [&str; 8] = [
+    "", "metrics", "admin", "auth", "redis", "otlp", "tokio", "cli",
+];
 
 fn crates_with(feature: &str) -> BTreeSet<String> {
     let tree = Command::new(env!("CARGO"))

@@ -37,7 +37,7 @@ pub struct NodeReport {
     pub address: Option<String>,
     pub incarnation: u64,
     pub state: NodeState,
-    /// Since this node last found that one's heartbeat in Redis, or Redis took its own. None: never.
+    /// Since this node last found a new heartbeat of that one in Redis, or Redis took its own. None: never.
     pub heartbeat_age_ms: Option<u64>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub version: String,
@@ -48,7 +48,11 @@ pub struct NodeReport {
 #[serde(rename_all = "snake_case")]
 pub enum NodeState {
     Alive,
-    /// Its clients go elsewhere, and its process ends.
+    /// It has written no heartbeat when the next one was due.
+    Late,
+    /// It took no connection from this node since its last heartbeats.
+    Suspect,
+    /// Its clients go elsewhere, and its process may end.
     Draining,
     /// The key that it writes as its heartbeat is in Redis no more.
     Gone,

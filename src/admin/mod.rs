@@ -8,7 +8,7 @@
 //! - `idempotent` hands items to the [`PublishBackend`], which is whatever publishes. `idempotency_cache` knows idempotency
 //!   keys, and by its `digest` what each stood for.
 //! - `trace` shows what one asks and is sent, `log` says how much is logged.
-//! - `sessions` answers what operators ask of sessions and do with them; `sessions_json` has the words.
+//! - `sessions` answers what operators ask of sessions and do with them; `sessions_json` has the words. `connections` does the same of connections.
 //! - `all_nodes` asks other nodes the same, and `peers` is what a node answers another one, lists in the form of `node_rows`.
 //! - `serve` and `stream` are the loops around it all, for a monoio runtime of its own.
 
@@ -17,6 +17,7 @@ mod all_nodes;
 mod cluster;
 mod connection;
 mod connection_limit;
+mod connections;
 mod console;
 mod digest;
 mod framing;
@@ -57,7 +58,10 @@ pub use cluster::{BusReport, ClusterReport, NodeReport, NodeState, RedisReport};
 pub use handover::{HandoverReport, Leaving};
 pub(crate) use item::no_uri;
 pub use log::LogControl;
-pub use operators::{NotViewed, OperatorBackend, SessionsPage, SessionsQuestion, Viewed};
+pub use operators::{
+    ConnectionsPage, ConnectionsPageQuestion, NotViewed, OperatorBackend, SessionsPage,
+    SessionsQuestion, Viewed,
+};
 pub use peers::NodeAnswer;
 #[cfg(feature = "redis")]
 pub(crate) use peers::answer_peer;

@@ -13,10 +13,10 @@ use crate::principal::PrincipalId;
 use crate::runtime::{TraceFeed, TraceRefused};
 use crate::shard::TraceTarget;
 use crate::shard::view::{
-    EndedRow, RowPosition, SessionDetail, SessionFilter, SessionRow, ViewOrder,
+    ConnectionRow, EndedRow, RowPosition, SessionDetail, SessionFilter, SessionRow, ViewOrder,
 };
 use crate::wire::http1::Method;
-use crate::wire::operator_name::OperatorName;
+use crate::wire::operator_name::{ConnectionName, OperatorName};
 use crate::wire::session_id::NodeName;
 
 /// What the listener asks for operators of the server behind it. Nothing here may block.
@@ -76,6 +76,15 @@ pub trait OperatorBackend: PublishBackend {
 
     /// So many of those that ended last, the newest first.
     fn ended_sessions(&self, _limit: usize) -> Viewed<'_, Vec<EndedRow>> {
+        nothing_here()
+    }
+
+    /// Some of those who are connected, those first for whom most waits.
+    fn connections(&self, _: ConnectionsPageQuestion) -> Viewed<'_, ConnectionsPage> {
+        nothing_here()
+    }
+
+    fn end_connection(&self, _: ConnectionName) -> Viewed<'_, ()> {
         nothing_here()
     }
 
@@ -151,4 +160,20 @@ pub struct SessionsPage {
     pub total: usize,
     /// What the next page is after. None: this is the last.
     pub next: Option<RowPosition>,
+}
+
+/// Which connections, and how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionsPageQuestion {
+    /// Those alone whose clients do not read what is written to them.
+    pub only_slow: bool,
+    pub limit: usize,
+}
+
+/// The first of them.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectionsPage {
+    pub rows: Vec<ConnectionRow>,
+    /// How many there are.
+    pub total: usize,
 }

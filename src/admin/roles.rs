@@ -1,12 +1,17 @@
 //! What whoever shows a token may do at the admin listener: each role may do what the one before it may, and more.
 
 use std::fmt;
+use std::time::Duration;
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
+use monoio::time::sleep;
 
 use super::Token;
 use super::response::AdminResponse;
+
+/// So long a stream goes on at most after its token was replaced.
+const LOOKED_AT_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// From least to most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -125,6 +130,14 @@ impl AdminTokens {
             None => Err(self.unknown(needed)),
             Some(role) if role < needed => Err(not_enough(role, needed)),
             Some(role) => Ok(role),
+        }
+    }
+
+    /// Waits until whoever sent these headers may do that no longer: their token was replaced. What goes on for long is looked at
+    /// again in this way; a request that is answered at once is not.
+    pub(super) async fn lost(&self, headers: &HeaderMap, needed: AdminRole) {
+        while self.admit(headers, needed).is_ok() {
+            sleep(LOOKED_AT_AGAIN_AFTER).await;
         }
     }
 

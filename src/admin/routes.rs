@@ -18,13 +18,13 @@ use super::publish::{self, UnreadableBody};
 use super::response::AdminResponse;
 use super::roles::AdminRole;
 use super::trace::TraceQuestion;
-use super::{revoke, sessions};
+use super::{connections, revoke, sessions};
 use crate::wire::authority::{is_loopback_host, is_origin_of};
 use crate::wire::http1::Method as Asks;
 
 const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz (does it take new clients), \
 GET /console (what operators see and do, as a page), \
-GET /metrics (what is counted, for Prometheus), GET /node (how this node fares), GET /cluster (the nodes and what they share), GET /sessions and GET /sessions/{name} (who is there), GET /sessions/ended (who was, and why they are not), \
+GET /metrics (what is counted, for Prometheus), GET /node (how this node fares), GET /cluster (the nodes and what they share), GET /sessions and GET /sessions/{name} (who is there), GET /sessions/ended (who was, and why they are not), GET /connections and DELETE /connections/{name} (who is connected, with a session or without one), \
 DELETE /sessions/{name} and DELETE /sessions?principal= (end them), POST /sessions/{name}/drain (have a client come back; of /node and /sessions ?cluster asks all nodes), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back), GET /sessions/{name}/trace and \
 /principals/{hex}/trace (what one asks and is sent, live), GET and PUT /log (how much is logged), POST /log/access (log all that one does), POST /handover (go on in a new process of the program, which nobody notices) and POST /drain (send clients to other nodes, without ending).";
 
@@ -40,6 +40,8 @@ enum Route {
     SessionsEnded,
     Session,
     SessionDrain,
+    Connections,
+    Connection,
     Node,
     Publish,
     Drain,
@@ -62,6 +64,8 @@ const TABLE: &[(&str, Route)] = &[
     ("/sessions/ended", Route::SessionsEnded),
     ("/sessions/{name}", Route::Session),
     ("/sessions/{name}/drain", Route::SessionDrain),
+    ("/connections", Route::Connections),
+    ("/connections/{name}", Route::Connection),
     ("/publish", Route::Publish),
     ("/drain", Route::Drain),
     ("/handover", Route::Handover),
@@ -87,9 +91,12 @@ impl Route {
     const fn methods(self) -> &'static [(&'static str, Option<AdminRole>)] {
         match self {
             Route::Healthz | Route::Readyz | Route::Console => &[("GET", None), ("HEAD", None)],
-            Route::Metrics | Route::Node | Route::Cluster | Route::SessionsEnded => {
-                &[("GET", READ), ("HEAD", READ)]
-            }
+            Route::Metrics
+            | Route::Node
+            | Route::Cluster
+            | Route::SessionsEnded
+            | Route::Connections => &[("GET", READ), ("HEAD", READ)],
+            Route::Connection => &[("DELETE", OPERATE)],
             Route::Sessions | Route::Session => {
                 &[("GET", READ), ("HEAD", READ), ("DELETE", OPERATE)]
             }
@@ -130,13 +137,14 @@ pub(super) async fn answer(
     let query = request.head.uri.query().unwrap_or_default();
     let is_delete = request.head.method == Method::DELETE;
     let operators = publisher.backend();
+    let segment = request.head.uri.path().split('/').nth(2);
+    let segment = segment.unwrap_or_default();
+    let name = || sessions::name_of(segment);
     if let Some(query) = all_nodes::without_cluster(query)
         && let Some(answer) = answer_of_all(route, &request.head, &query, operators).await
     {
         return answer;
     }
-    let mut segments = request.head.uri.path().split('/').skip(2);
-    let mut name = || sessions::name_of(segments.next().unwrap_or_default());
     match route {
         Route::Sessions if is_delete => sessions::end_all_of(query, operators).await,
         Route::Sessions => sessions::list(query, operators).await,
@@ -144,6 +152,8 @@ pub(super) async fn answer(
         Route::Session if is_delete => sessions::end(name(), operators).await,
         Route::Session => sessions::show(name(), operators).await,
         Route::SessionDrain => sessions::drain(name(), operators).await,
+        Route::Connections => connections::list(query, operators).await,
+        Route::Connection => connections::end(connections::name_of(segment), operators).await,
         Route::Healthz => AdminResponse::text(200, "ok\n"),
         Route::Readyz => availability(publisher),
         Route::Console => console::page(),

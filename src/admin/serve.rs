@@ -25,6 +25,7 @@ use super::http::{AdminInput, RequestDecoder, holds_back};
 use super::idempotent::IdempotentPublisher;
 use super::policy::AdminPolicy;
 use super::response::AdminResponse;
+use super::roles::AdminTokens;
 use super::routes::{answer, is_publishing, refuse_lines, traced};
 use super::stream::{LinesPublisher, serve_lines};
 use super::trace::{self, TraceQuestion};
@@ -119,7 +120,10 @@ async fn serve_connection(
             AdminInput::Request(request) => {
                 let both = (reader.get_mut(), &mut writer);
                 let response = match traced(&request.head, policy) {
-                    Some(wanted) => watch(wanted, &request.head, both, permit, publisher).await,
+                    Some(wanted) => {
+                        let asked = (wanted, &policy.tokens);
+                        watch(asked, &request.head, both, permit, publisher).await
+                    }
                     None if is_publishing(&request.head, policy) && !permit.begin_publishing() => {
                         Some(too_many_publishers())
                     }
@@ -162,7 +166,7 @@ async fn serve_connection(
 
 /// Shows what somebody asks and is sent, to the end of that or of the connection. Some: why nobody is watched.
 async fn watch(
-    wanted: Result<TraceQuestion, AdminResponse>,
+    (wanted, tokens): (Result<TraceQuestion, AdminResponse>, &AdminTokens),
     head: &RequestHead,
     (reader, writer): (&mut OwnedReadHalf<TcpStream>, &mut ConnectionWriter),
     permit: &ConnectionPermit,
@@ -178,7 +182,7 @@ async fn watch(
     };
     permit.watch();
     // Nothing more is expected of the peer but that it leaves.
-    trace::serve(head, question, feed, writer, drain(reader)).await;
+    trace::serve(head, (question, tokens), feed, writer, drain(reader)).await;
     permit.wait();
     None
 }

@@ -24,13 +24,17 @@ use crate::shard::view::{Part, RowPosition, RowState, SessionFilter, SortBy, Vie
 use crate::wire::operator_name::{NotAName, OperatorName};
 
 /// Rows of a page: what a person reads, and what a program may ask for. A row has half a kilobyte.
-const ROWS_DEFAULT: usize = 100;
-const ROWS_MAX: usize = 1_000;
+pub(super) const ROWS_DEFAULT: usize = 100;
+pub(super) const ROWS_MAX: usize = 1_000;
 
 /// The name in `/sessions/{name}` as it stands in a path, where some write `~` as `%7E`.
 pub(super) fn name_of(segment: &str) -> Result<OperatorName, NotAName> {
+    decoded(segment)?.parse()
+}
+
+pub(super) fn decoded(segment: &str) -> Result<Cow<'_, str>, NotAName> {
     let text = percent_decode_str(segment).decode_utf8();
-    text.map_err(|_| NotAName)?.parse()
+    text.map_err(|_| NotAName)
 }
 
 pub(super) async fn list(query: &str, backend: &dyn OperatorBackend) -> AdminResponse {
@@ -230,7 +234,7 @@ fn not_viewed_of(
     }
 }
 
-fn not_viewed(why: &NotViewed) -> AdminResponse {
+pub(super) fn not_viewed(why: &NotViewed) -> AdminResponse {
     match why {
         NotViewed::Missing(Some(row)) => {
             let reason = row.reason;
@@ -264,7 +268,7 @@ pub(super) fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, String)>
     })
 }
 
-fn count(text: &str, max: usize) -> Option<usize> {
+pub(super) fn count(text: &str, max: usize) -> Option<usize> {
     let count = text.parse().ok()?;
     (1..=max).contains(&count).then_some(count)
 }

@@ -4,21 +4,25 @@ use serde_json::{Map, Value, json};
 
 use crate::mcp::types::LoggingLevel;
 use crate::mcp::{Era, ProtocolVersion};
+use crate::principal::PrincipalId;
 use crate::runtime::{unix_ms, unix_ms_of};
+use crate::shard::Millis;
 use crate::shard::view::{
-    ClientName, EndedRow, LastError, SessionDetail, SessionRow, StreamDetail, StreamKind,
+    ClientName, EndedRow, LastError, SessionDetail, SessionRow, StreamDetail,
 };
+use crate::wire::operator_name::OperatorName;
 
 pub(super) fn row_json(row: &SessionRow) -> Value {
     let since = row.blocked_since.map(unix_ms_of);
-    json!({
-        "name": row.name.to_string(),
-        "era": era(row.version),
-        "protocolVersion": row.version.as_str(),
-        "client": client(row.client.as_ref()),
-        "principal": row.principal.map(|it| it.to_string()),
+    let who = RowHead {
+        name: &row.name,
+        version: row.version,
+        client: row.client.as_ref(),
+        principal: row.principal,
+        created_at: row.created_at,
+    };
+    who.with(json!({
         "core": row.core,
-        "createdAt": unix_ms_of(row.created_at),
         "lastActive": unix_ms_of(row.last_active),
         "streams": row.streams,
         "open": row.is_open,
@@ -29,7 +33,7 @@ pub(super) fn row_json(row: &SessionRow) -> Value {
         "blockedForMs": since.map(|since| unix_ms().saturating_sub(since)),
         "requests": row.requests,
         "events": row.events,
-    })
+    }))
 }
 
 /// The row, and what it is made of: `subscriptions` are names here, and `subscriptionsTotal` counts them.
@@ -43,7 +47,6 @@ pub(super) fn detail_json(detail: &SessionDetail) -> Value {
     } = detail;
     let streams: Vec<Value> = streams.iter().map(stream).collect();
     let errors: Vec<Value> = last_errors.iter().map(error).collect();
-    let mut all = row_json(row);
     let more = json!({
         "subscriptions": subscriptions,
         "subscriptionsTotal": row.subscriptions,
@@ -51,35 +54,59 @@ pub(super) fn detail_json(detail: &SessionDetail) -> Value {
         "logLevel": log_level.and_then(LoggingLevel::name_of),
         "lastErrors": errors,
     });
+    joined(row_json(row), more)
+}
+
+pub(super) fn ended_json(row: &EndedRow) -> Value {
+    let who = RowHead {
+        name: &row.name,
+        version: row.version,
+        client: row.client.as_ref(),
+        principal: row.principal,
+        created_at: row.created_at,
+    };
+    who.with(json!({
+        "endedAt": unix_ms_of(row.ended_at),
+        "reason": row.reason.word(),
+        "requests": row.requests,
+        "events": row.events,
+    }))
+}
+
+/// What is said of each, whether it is there or was.
+struct RowHead<'a> {
+    name: &'a OperatorName,
+    version: ProtocolVersion,
+    client: Option<&'a ClientName>,
+    principal: Option<PrincipalId>,
+    created_at: Millis,
+}
+
+impl RowHead<'_> {
+    fn with(&self, more: Value) -> Value {
+        let own = json!({
+            "name": self.name.to_string(),
+            "era": era(self.version),
+            "protocolVersion": self.version.as_str(),
+            "client": client(self.client),
+            "principal": self.principal.map(|it| it.to_string()),
+            "createdAt": unix_ms_of(self.created_at),
+        });
+        joined(own, more)
+    }
+}
+
+/// The members of both; those of the second stand.
+fn joined(mut all: Value, more: Value) -> Value {
     if let (Value::Object(all), Value::Object(more)) = (&mut all, more) {
         all.extend::<Map<String, Value>>(more);
     }
     all
 }
 
-pub(super) fn ended_json(row: &EndedRow) -> Value {
-    json!({
-        "name": row.name.to_string(),
-        "era": era(row.version),
-        "protocolVersion": row.version.as_str(),
-        "client": client(row.client.as_ref()),
-        "principal": row.principal.map(|it| it.to_string()),
-        "createdAt": unix_ms_of(row.created_at),
-        "endedAt": unix_ms_of(row.ended_at),
-        "reason": row.reason.word(),
-        "requests": row.requests,
-        "events": row.events,
-    })
-}
-
 fn stream(stream: &StreamDetail) -> Value {
-    let kind = match stream.kind {
-        StreamKind::Get => "get",
-        StreamKind::Post => "post",
-        StreamKind::Listen => "listen",
-    };
     json!({
-        "kind": kind,
+        "kind": stream.kind.word(),
         "open": stream.is_open,
         "queuedEvents": stream.queued_events,
         "queuedBytes": stream.queued_bytes,

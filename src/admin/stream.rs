@@ -12,7 +12,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use http::Version;
+use http::{HeaderMap, Version};
 use monoio::io::OwnedWriteHalf;
 use monoio::net::TcpStream;
 use monoio::time::sleep;
@@ -27,6 +27,7 @@ use super::lines::{InputLine, LineSplitter};
 use super::long_body::LongBody;
 use super::policy::AdminPolicy;
 use super::response::stream_head;
+use super::roles::AdminRole;
 use super::{PublishItem, PublishOutcome, item, publish, refused};
 
 /// Answers that wait to be written: at 33 bytes for an accepted item, 30,000 of them.
@@ -71,6 +72,7 @@ pub(super) async fn serve_lines(
             permit: publisher.permit,
             publisher: publisher.publisher,
             policy: publisher.policy,
+            headers: &head.headers,
             buffer: &buffer,
             patience: BUSY_PAUSES_MAX,
         };
@@ -78,9 +80,9 @@ pub(super) async fn serve_lines(
         publisher.permit.wait();
         buffer.close(ended);
     };
-    let head = stream_head("application/x-ndjson", chunked, keep_alive);
+    let begin = stream_head("application/x-ndjson", chunked, keep_alive);
     let giving = async {
-        let sent = give_all(head, chunked, &buffer, writer).await;
+        let sent = give_all(begin, chunked, &buffer, writer).await;
         buffer.abandon();
         sent
     };
@@ -100,10 +102,16 @@ const ROOM_IS_NEEDED: BodyEnd = BodyEnd::Broken(
     "Too many publish on the admin listener, and this one sent no line for longest; send the rest again.",
 );
 
+const TOKEN_REPLACED: BodyEnd = BodyEnd::Broken(
+    "The token that this request began with was replaced; send the rest with the one that is in force.",
+);
+
 struct LineReader<'a> {
     permit: &'a ConnectionPermit,
     publisher: &'a IdempotentPublisher,
     policy: &'a AdminPolicy,
+    /// With the token, which may be replaced meanwhile.
+    headers: &'a HeaderMap,
     buffer: &'a ResponseBuffer,
     /// Pauses that are left for a node that is saturated.
     patience: u32,
@@ -113,10 +121,13 @@ impl LineReader<'_> {
     async fn take_all(&mut self, mut body: LongBody, reader: &mut Reader) -> BodyEnd {
         let mut lines = LineSplitter::new(self.policy.line_bytes_max);
         let mut whole = Vec::new();
+        let tokens = &self.policy.tokens;
+        let mut lost = Box::pin(tokens.lost(self.headers, AdminRole::Publish));
         while !body.is_finished() {
             let has_room = monoio::select! {
                 has_room = self.buffer.has_room() => has_room,
                 () = self.permit.asked_to_end() => return ROOM_IS_NEEDED,
+                () = &mut lost => return TOKEN_REPLACED,
             };
             if !has_room {
                 return BodyEnd::Broken("The answers are not read.");
@@ -126,6 +137,7 @@ impl LineReader<'_> {
                 () = sleep(SILENCE_MAX) => return BodyEnd::Broken("No line came in time; an empty one would do."),
                 () = self.buffer.abandoned() => return BodyEnd::Broken("The answers are not read."),
                 () = self.permit.asked_to_end() => return ROOM_IS_NEEDED,
+                () = &mut lost => return TOKEN_REPLACED,
             };
             match found {
                 Some(Ok(piece)) => lines.feed(&piece.0, &mut whole),

@@ -6,9 +6,9 @@
 //! ```
 //!
 //! Whoever does not read misses events, and is told how many; nobody else notices. The response ends with the session that it is
-//! about. That of a principal goes on until its reader leaves.
+//! about. That of a principal goes on until its reader leaves. Both end when the token is replaced that they were asked for with.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use http::Version;
 use monoio::time::sleep;
@@ -19,16 +19,19 @@ use serde_json::{Map, Value, json};
 use super::connection::{ConnectionWriter, send};
 use super::idempotent::IdempotentPublisher;
 use super::response::{AdminResponse, stream_head};
-use super::roles::AdminRole;
+use super::roles::{AdminRole, AdminTokens};
 use super::sessions::name_of;
 use super::stream::{LAST_CHUNK, chunk};
 use crate::principal::PrincipalId;
-use crate::runtime::{TraceBatch, TraceFeed, TraceRefused, unix_ms_of};
+use crate::runtime::{TraceBatch, TraceFeed, TraceRefused, now, unix_ms, unix_ms_of};
 use crate::shard::{TraceEvent, TraceKind, TraceTarget};
 use crate::wire::operator_name::OperatorName;
 
 /// A comment on a trace on which nothing happens: whoever is in between gives up on silence.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
+
+/// Why a trace ends that nothing else ended: the token that it began with is not in force any more.
+const TOKEN_REPLACED: &str = "token_replaced";
 
 const NO_NAME: &str = "That is no session's name: it is the session id without the secret, as GET /sessions and the log have it.";
 
@@ -57,17 +60,25 @@ impl TraceQuestion {
                 return Err(AdminResponse::error(400, sentence));
             }
         };
-        if with_contents && role < AdminRole::Operate {
+        let question = TraceQuestion {
+            target,
+            with_contents,
+        };
+        if role < question.needs() {
             let sentence = format!(
                 "What messages say needs the role operate, and this token has the role {role}: leave out ?contents=true, or use the token of {}.",
                 AdminRole::Operate.option()
             );
             return Err(AdminResponse::error(403, sentence));
         }
-        Ok(TraceQuestion {
-            target,
-            with_contents,
-        })
+        Ok(question)
+    }
+
+    const fn needs(self) -> AdminRole {
+        match self.with_contents {
+            true => AdminRole::Operate,
+            false => AdminRole::Read,
+        }
     }
 
     /// Begins to watch.
@@ -142,16 +153,17 @@ pub(super) fn refusal(why: TraceRefused, target: TraceTarget) -> AdminResponse {
     }
 }
 
-/// Sends what happens until nothing more can, or `left` says that the reader is gone.
+/// Sends what happens until nothing more can, the token is replaced by which it began, or `left` says that the reader is gone.
 pub(super) async fn serve(
     head: &RequestHead,
-    question: TraceQuestion,
+    (question, tokens): (TraceQuestion, &AdminTokens),
     mut feed: TraceFeed,
     writer: &mut ConnectionWriter,
     left: impl Future<Output = ()>,
 ) {
     let chunked = head.version == Version::HTTP_11;
     let mut left = Box::pin(left);
+    let mut lost = Box::pin(tokens.lost(&head.headers, question.needs()));
     let mut begun = stream_head("text/event-stream", chunked, false).into_bytes();
     begun.extend(framed(b": watching\n\n".to_vec(), chunked));
     if !send(writer, begun).await {
@@ -162,6 +174,7 @@ pub(super) async fn serve(
             batch = feed.next() => Some(batch),
             () = sleep(KEEP_ALIVE_EVERY) => None,
             () = &mut left => return,
+            () = &mut lost => Some(token_replaced(question.target)),
         };
         let is_over = batch.as_ref().is_some_and(|it| ends(it, question.target));
         let pieces = batch.map_or_else(|| vec![b":\n\n".to_vec()], |it| render(&it));
@@ -183,10 +196,29 @@ fn framed(bytes: Vec<u8>, chunked: bool) -> Vec<u8> {
     if chunked { chunk(&bytes) } else { bytes }
 }
 
-/// Whoever was watched by name is gone.
+/// Whoever was watched by name is gone, or the reader may not watch any longer.
 fn ends(batch: &TraceBatch, target: TraceTarget) -> bool {
     let is_named = matches!(target, TraceTarget::Named(_));
-    is_named && batch.events.iter().any(|it| it.kind == TraceKind::End)
+    let is_last = |it: &TraceEvent| is_named || it.reason == Some(TOKEN_REPLACED);
+    let mut ends = batch.events.iter().filter(|it| it.kind == TraceKind::End);
+    ends.any(is_last)
+}
+
+/// What ends a trace whose reader may not watch any longer.
+fn token_replaced(target: TraceTarget) -> TraceBatch {
+    let name = match target {
+        TraceTarget::Named(name) => Some(name.to_string().into()),
+        TraceTarget::Principal(_) => None,
+    };
+    let over = TraceEvent {
+        name,
+        reason: Some(TOKEN_REPLACED),
+        ..TraceEvent::new(TraceKind::End, now())
+    };
+    TraceBatch {
+        events: vec![over],
+        missed: 0,
+    }
 }
 
 /// As events of a stream, in pieces.
@@ -199,13 +231,20 @@ fn render(batch: &TraceBatch) -> Vec<Vec<u8>> {
             _ => pieces.push(event.into_bytes()),
         }
     };
-    for event in &batch.events {
+    // Nobody reads on after an end.
+    let is_end = |it: &TraceEvent| it.kind == TraceKind::End;
+    let before_end = batch.events.iter().position(is_end);
+    let (before, after) = batch
+        .events
+        .split_at(before_end.unwrap_or(batch.events.len()));
+    for event in before {
         put(event.kind.name(), &rendered(event));
     }
     if batch.missed > 0 {
-        let at = SystemTime::now().duration_since(UNIX_EPOCH);
-        let at = at.map_or(0, |it| it.as_millis() as u64);
-        put("missed", &json!({"at": at, "missed": batch.missed}));
+        put("missed", &json!({"at": unix_ms(), "missed": batch.missed}));
+    }
+    for event in after {
+        put(event.kind.name(), &rendered(event));
     }
     pieces
 }
@@ -295,6 +334,21 @@ mod tests {
             .collect();
         assert_eq!(kinds, ["event: event", "event: missed"]);
         assert!(text.contains(r#""missed":3"#), "{text}");
+    }
+
+    #[test]
+    fn what_was_missed_is_told_before_the_end() {
+        let kinds = [TraceKind::Event, TraceKind::End, TraceKind::Answer];
+        let pieces = render(&TraceBatch {
+            events: kinds.into_iter().map(event).collect(),
+            missed: 3,
+        });
+        let text = String::from_utf8(pieces.concat()).expect("text");
+        let kinds: Vec<&str> = text
+            .lines()
+            .filter_map(|it| it.strip_prefix("event: "))
+            .collect();
+        assert_eq!(kinds, ["event", "missed", "end", "answer"]);
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub(crate) use super::topic::{LIST_NAMES, LISTS, NO_LIST, RESOURCE, TopicKind};
 use crate::limits::{LOOK_ON_CORE_BYTES_MAX, TREE_ON_CORE_BYTES_MAX};
 use crate::mcp::{Era, ProtocolVersion, RpcError, RpcMethod};
 use crate::principal::PrincipalId;
+use crate::wire::trace_context::TraceContext;
 use crate::wire::uri::{NotAUri, normal};
 
 /// One request for the application: everything but ping, initialize, subscriptions and the like.
@@ -190,6 +191,12 @@ pub trait Link {
     /// The other end of the connection on which the call's client waits. `None`: it is gone, or there is no network.
     fn peer(&self) -> Option<SocketAddr> {
         None
+    }
+
+    /// The trace that the call goes on with, where its request is of this one: its own span, if the engine records spans.
+    /// Asked once, before anything is done.
+    fn trace_context(&self, sent: Option<TraceContext>) -> Option<TraceContext> {
+        sent
     }
 
     /// Legacy since 2025-11-25: ends the response stream before the result; the client comes back for it with

@@ -82,7 +82,8 @@ impl Context {
             None => RequestState::default(),
             Some((sealed, digest)) => RequestState::unseal(sealed, digest, &*link)?,
         };
-        let trace = envelope.trace.or(call.caller.trace.as_deref().copied());
+        let sent = envelope.trace.or(call.caller.trace.as_deref().copied());
+        let trace = link.trace_context(sent);
         Ok(Context(Rc::new(ContextInner {
             call,
             link,
@@ -198,7 +199,8 @@ impl Context {
     }
 
     /// The trace that the request belongs to: `traceparent` of its `_meta`, or of its header if there is none. What a handler asks of
-    /// other servers goes on with it, and lines that it logs by `tracing` have the trace's id.
+    /// other servers goes on with it, and lines that it logs by `tracing` have the trace's id. A node that sends spans
+    /// (`NodeBuilder::otlp`) gives the call's own span as the parent, and begins a trace where there is none.
     ///
     /// ```
     /// # use pinfold::app::Context;

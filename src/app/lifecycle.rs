@@ -59,6 +59,8 @@ pub enum SessionEnd {
     Idle,
     /// It was idle, and another session needed its place.
     MadeRoom,
+    /// Its stream is over, for whatever reason: a session of 2024-11-05 is no longer than that.
+    Left,
     /// An operator ended it.
     Operator,
     /// The node ends, or drains. The client opens a new one, here or elsewhere.
@@ -73,6 +75,7 @@ impl SessionEnd {
             SessionEnd::Deleted => "deleted",
             SessionEnd::Idle => "idle",
             SessionEnd::MadeRoom => "evicted",
+            SessionEnd::Left => "peer_left",
             SessionEnd::Operator => "operator",
             SessionEnd::NodeEnds => "node_ends",
         }

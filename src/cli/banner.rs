@@ -68,6 +68,11 @@ fn write_banner(text: &mut String, started: &Started) -> std::fmt::Result {
     writeln!(text, "  admin     http://{}{token}", started.admin)?;
     writeln!(
         text,
+        "  console   http://{}/console",
+        reachable(started.admin)
+    )?;
+    writeln!(
+        text,
         "  threads   {} {cores}, {}",
         started.cores, started.driver
     )?;
@@ -168,6 +173,7 @@ mod tests {
             "pinfold {}, node alpha, application board\n\
              \x20 clients   http://0.0.0.0:8080/mcp\n\
              \x20 admin     http://127.0.0.1:9464\n\
+             \x20 console   http://127.0.0.1:9464/console\n\
              \x20 threads   2 cores, io_uring\n\
              \x20 memory    at most, if a limit is reached:\n\
              \x20   connection                      512 B x       2000000 =   976.5 MiB\n\
@@ -194,6 +200,18 @@ mod tests {
         }
         assert!(tried(ShownByClients::Token).contains("`pinfold token new`"));
         assert!(tried(ShownByClients::WordOfProxy).contains("through the proxy"));
+    }
+
+    #[test]
+    fn a_console_that_nobody_can_open_under_its_address() {
+        let text = banner(&Started {
+            admin: "[::]:9464".parse().unwrap(),
+            ..started()
+        });
+        assert!(
+            text.contains("console   http://[::1]:9464/console\n"),
+            "{text}"
+        );
     }
 
     #[test]

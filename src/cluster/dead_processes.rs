@@ -17,6 +17,8 @@ use crate::wire::session_id::{NodeName, Process, SessionId};
 const SCAN_AT_ONCE: u64 = 512;
 /// With so many changes that Redis does not know yet, nobody looks for those that it forgot.
 const BUSY_FROM: usize = 1024;
+/// Until the next look at a node whose next heartbeat may be a little late.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Between two steps: a million keys take a minute and a half.
 const STEP_PAUSE: Duration = Duration::from_millis(50);
 /// Entries of the index in a page, and pages that are read: as many processes as are remembered.
@@ -50,12 +52,13 @@ async fn watch(shared: &ClusterContext) {
         if shared.pending.borrow().len() < BUSY_FROM && shared.link.connection().is_ok() {
             (shared.verify_some)();
         }
-        sleep(BEAT_EVERY).await;
+        let is_one_late = shared.peers.borrow().may_be_late(Instant::now());
+        sleep(if is_one_late { LOOK_AGAIN } else { BEAT_EVERY }).await;
     }
 }
 
 /// For operators.
-fn show(shared: &ClusterContext) {
+pub(super) fn show(shared: &ClusterContext) {
     let others = shared.peers.borrow().seen(Instant::now());
     shared.membership.note_seen(|seen| seen.others = others);
 }

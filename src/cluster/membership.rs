@@ -10,7 +10,7 @@ use crate::mailbox::Mailbox;
 use crate::runtime::{ClusterHandle, SessionOwner};
 use crate::shard::{PeerAnswer, SessionEvent};
 use crate::wire::peer_question::PeerQuestion;
-use crate::wire::session_id::SessionId;
+use crate::wire::session_id::{Process, SessionId};
 
 /// What cores say between two looks of the control thread: all sessions of a large node at once.
 const SAID_MAX: usize = 256 * 1024;
@@ -31,8 +31,12 @@ pub struct Membership {
 
 pub(super) enum ClusterMessage {
     SessionEvent(SessionEvent),
+    /// A core drains.
+    Draining,
     /// Nothing is left on a core that drains.
     Leaving,
+    /// A process took no connection.
+    Suspect(Process),
     /// Nothing more will be said.
     Leave(mpsc::Sender<()>),
 }
@@ -98,6 +102,15 @@ impl ClusterHandle for Membership {
     fn say(&self, said: Vec<SessionEvent>) {
         self.said
             .post(said.into_iter().map(ClusterMessage::SessionEvent));
+    }
+
+    fn announce_draining(&self) {
+        // Once for each core.
+        self.said.post_beyond(ClusterMessage::Draining);
+    }
+
+    fn suspect(&self, process: Process) {
+        self.said.post([ClusterMessage::Suspect(process)]);
     }
 
     fn announce_leaving(&self) {

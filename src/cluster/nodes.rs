@@ -132,6 +132,8 @@ mod tests {
             address: None,
             version: String::new(),
             leaving: false,
+            draining: false,
+            beats: 0,
         })
     }
 

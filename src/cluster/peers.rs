@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use super::nodes::BEAT_EVERY;
+use super::nodes::{BEAT_EVERY, NODE_LIFE};
 use super::record::{FoundRecord, NodeRecord};
 use super::seen::{PeerSeen, PeerState};
 use crate::wire::session_id::{NodeName, Process};
@@ -18,6 +18,8 @@ const PEERS_MAX: usize = 1024;
 /// A node that lives writes its key again within that time, a beat that is late included; until then its last address is
 /// good enough.
 const WRITTEN_AGAIN_WITHIN: Duration = BEAT_EVERY.saturating_mul(2);
+/// A heartbeat that is not there by then is late: it is looked for each time one is due, and once more after a moment.
+const LATE_AFTER: Duration = Duration::from_millis(2_000);
 /// After so much silence the sessions of a process are marked as ended. One that hung for that long announces its sessions again when it goes on.
 pub(super) const BURIED_AFTER: Duration = Duration::from_secs(30);
 
@@ -34,9 +36,12 @@ struct Peer {
     record: NodeRecord,
     /// Its node's key was not there, or was another process's, since then.
     missing_since: Option<Instant>,
-    /// When that key was its own for the last time, as far as was looked.
+    /// Its last heartbeat that was found, and when it was found first.
+    beats: u64,
     seen_at: Option<Instant>,
-    /// Its sessions have ended, and its process will.
+    /// It took no connection at that time, and this was its last heartbeat then.
+    suspected: Option<(Instant, u64)>,
+    /// It drains, or its sessions have ended and its process will.
     is_leaving: bool,
     /// The key is another process's.
     is_replaced: bool,
@@ -66,7 +71,9 @@ impl Peers {
             let peer = self.known.entry(process).or_insert(Peer {
                 record: record.clone(),
                 missing_since: None,
+                beats: 0,
                 seen_at: None,
+                suspected: None,
                 is_leaving: false,
                 is_replaced: false,
                 in_index: true,
@@ -96,8 +103,8 @@ impl Peers {
             match record.filter(|it| it.incarnation == process.1) {
                 Some(record) => {
                     peer.missing_since = None;
-                    peer.seen_at = Some(now);
-                    peer.is_leaving = record.leaving;
+                    peer.take_beat(record.beats, now);
+                    peer.is_leaving = record.leaving || record.draining;
                     peer.is_replaced = false;
                 }
                 None => {
@@ -106,6 +113,24 @@ impl Peers {
                 }
             }
         }
+    }
+
+    /// It took no connection. True: that is news.
+    pub(super) fn suspect(&mut self, process: Process, now: Instant) -> bool {
+        let Some(peer) = self.known.get_mut(&process) else {
+            return false;
+        };
+        let is_news = !peer.is_suspect(now);
+        peer.suspected = Some((now, peer.beats));
+        is_news
+    }
+
+    /// A heartbeat is due that was not found: it is worth while to look again soon.
+    pub(super) fn may_be_late(&self, now: Instant) -> bool {
+        let mut peers = self.known.values();
+        peers.any(|peer| {
+            peer.missing_since.is_none() && !peer.is_late(now) && peer.age(now) > Duration::ZERO
+        })
     }
 
     /// All of them, as an operator may see them.
@@ -166,8 +191,34 @@ impl Peer {
             _ if self.is_replaced => PeerState::Restarted,
             Some(since) if is_silent(since) => PeerState::Gone,
             _ if self.is_leaving => PeerState::Draining,
-            _ => PeerState::Alive,
+            _ if self.is_suspect(now) => PeerState::Suspect,
+            Some(_) => PeerState::Late,
+            None if self.is_late(now) => PeerState::Late,
+            None => PeerState::Alive,
         }
+    }
+
+    /// A process that does not count its heartbeats has a new one whenever its key is there.
+    fn take_beat(&mut self, beats: u64, now: Instant) {
+        if beats == 0 || beats != self.beats {
+            (self.beats, self.seen_at) = (beats, Some(now));
+        }
+    }
+
+    /// Of its last heartbeat, when it was looked at.
+    fn age(&self, now: Instant) -> Duration {
+        self.seen_at.map_or(Duration::ZERO, |at| silent(at, now))
+    }
+
+    fn is_late(&self, now: Instant) -> bool {
+        self.age(now) >= LATE_AFTER
+    }
+
+    /// The heartbeat that is found next may be older than the suspicion, the one after it is not.
+    fn is_suspect(&self, now: Instant) -> bool {
+        self.suspected.is_some_and(|(at, beats)| {
+            silent(at, now) < NODE_LIFE && self.beats <= beats.saturating_add(1)
+        })
     }
 }
 
@@ -191,6 +242,8 @@ mod tests {
             address: None,
             version: String::new(),
             leaving: false,
+            draining: false,
+            beats: 0,
         }
     }
 
@@ -261,7 +314,7 @@ mod tests {
         peers.look(process(1).0, &FoundRecord::Record(record(1)), now);
         assert_eq!(state(&peers, now), PeerState::Alive);
         peers.look(process(1).0, &FoundRecord::Nothing, now);
-        assert_eq!(state(&peers, now + BEAT_EVERY), PeerState::Alive, "late");
+        assert_eq!(state(&peers, now + BEAT_EVERY), PeerState::Late);
         let later = now + WRITTEN_AGAIN_WITHIN;
         assert_eq!(state(&peers, later), PeerState::Gone);
         assert_eq!(peers.seen(later)[0].seen_at, Some(now));
@@ -269,6 +322,56 @@ mod tests {
         assert_eq!(state(&peers, later), PeerState::Draining);
         peers.look(process(1).0, &FoundRecord::Record(record(2)), later);
         assert_eq!(state(&peers, later), PeerState::Restarted);
+    }
+
+    #[test]
+    fn a_heartbeat_that_is_not_followed_by_another_one() {
+        let (mut peers, now) = (Peers::default(), Instant::now());
+        peers.read_index(indexed(&[1]), false);
+        let beat = |beats| FoundRecord::Record(NodeRecord { beats, ..record(1) });
+        let state = |peers: &Peers, now| peers.seen(now)[0].state;
+        peers.look(process(1).0, &beat(7), now);
+        assert!(!peers.may_be_late(now));
+        let (due, late) = (now + BEAT_EVERY, now + LATE_AFTER);
+        peers.look(process(1).0, &beat(7), due);
+        assert_eq!(state(&peers, due), PeerState::Alive, "it may come");
+        assert!(peers.may_be_late(due));
+        peers.look(process(1).0, &beat(7), late);
+        assert_eq!(state(&peers, late), PeerState::Late);
+        assert_eq!(peers.seen(late)[0].seen_at, Some(now));
+        assert!(!peers.may_be_late(late), "nobody looks more often for it");
+        peers.look(process(1).0, &beat(8), late);
+        assert_eq!(state(&peers, late), PeerState::Alive);
+        // One of the version before does not count.
+        peers.look(process(1).0, &beat(0), late);
+        peers.look(process(1).0, &beat(0), late + LATE_AFTER);
+        assert_eq!(state(&peers, late + LATE_AFTER), PeerState::Alive);
+    }
+
+    #[test]
+    fn a_process_that_takes_no_connection_until_it_beats_again() {
+        let (mut peers, now) = (Peers::default(), Instant::now());
+        peers.read_index(indexed(&[1]), false);
+        let found = |peers: &mut Peers, beats, draining| {
+            let record = NodeRecord {
+                beats,
+                draining,
+                ..record(1)
+            };
+            peers.look(process(1).0, &FoundRecord::Record(record), now);
+            peers.seen(now)[0].state
+        };
+        assert_eq!(found(&mut peers, 3, false), PeerState::Alive);
+        assert!(peers.suspect(process(1), now) && !peers.suspect(process(1), now));
+        assert!(!peers.suspect(process(2), now), "nobody knows that one");
+        assert_eq!(found(&mut peers, 3, false), PeerState::Suspect);
+        assert_eq!(
+            found(&mut peers, 4, false),
+            PeerState::Suspect,
+            "written before"
+        );
+        assert_eq!(found(&mut peers, 5, false), PeerState::Alive);
+        assert_eq!(found(&mut peers, 6, true), PeerState::Draining);
     }
 
     #[test]

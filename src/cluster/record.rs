@@ -84,6 +84,16 @@ pub(super) struct NodeRecord {
     /// Its sessions have ended, and its process will.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) leaving: bool,
+    /// It drains: its clients go elsewhere, and its sessions are still there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) draining: bool,
+    /// Rises with each heartbeat, so that others see a new one. 0: a version that does not count.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) beats: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What there is under a key.

@@ -31,13 +31,15 @@ pub struct PeerSeen {
     pub address: Option<SocketAddr>,
     pub version: String,
     pub state: PeerState,
-    /// When its heartbeat was there for the last time, as far as was looked.
+    /// When a new heartbeat of it was found for the last time.
     pub seen_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerState {
     Alive,
+    Late,
+    Suspect,
     Draining,
     Gone,
     Restarted,

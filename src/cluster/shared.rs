@@ -98,6 +98,16 @@ impl ClusterContext {
         drop(self.send("beat", &[write]));
     }
 
+    /// The others know it as soon as they look, not only once its sessions are gone.
+    pub(super) fn announce_draining(&self) {
+        if std::mem::replace(&mut self.record.borrow_mut().draining, true) {
+            return;
+        }
+        let record = self.record.borrow().json();
+        let write = self.keys.write_node(self.node, &record, NODE_LIFE);
+        drop(self.send("beat", &[write]));
+    }
+
     pub(super) async fn remove_own_key(&self) {
         self.record.borrow_mut().leaving = true;
         let commands = [

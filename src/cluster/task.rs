@@ -123,6 +123,8 @@ fn own_record(node: NodeName, incarnation: u64, advertised: Option<Advertised>) 
         incarnation,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         leaving: false,
+        draining: false,
+        beats: 0,
     }
 }
 
@@ -161,6 +163,7 @@ impl ClusterContext {
     }
 
     async fn beat_once(&self, number: u64) -> Option<HeartbeatOutcome> {
+        self.record.borrow_mut().beats += 1;
         let commands = [
             self.keys.read_node(self.node),
             self.keys

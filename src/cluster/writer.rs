@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use monoio::time::{sleep, timeout};
 
+use super::dead_processes;
 use super::membership::ClusterMessage;
 use super::misses::{self, InRedis};
 use super::once_a_minute::OnceAMinute;
@@ -125,6 +126,13 @@ impl<'a> RecordWriter<'a> {
                     self.broke_off(session)
                 }
                 ClusterMessage::SessionEvent(SessionEvent::Forged) => self.forged(),
+                ClusterMessage::Draining => shared.announce_draining(),
+                ClusterMessage::Suspect(process) => {
+                    let now = Instant::now();
+                    if shared.peers.borrow_mut().suspect(process, now) {
+                        dead_processes::show(shared);
+                    }
+                }
                 ClusterMessage::Leaving => shared.announce_leaving(),
                 ClusterMessage::Leave(waiting) => self.leaving = Some(waiting),
             }

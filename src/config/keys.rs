@@ -15,18 +15,19 @@ use serde_json::Value;
 
 use super::ServeOptions;
 use super::log_filter::LogFilter;
-use super::units::{FileOrUrl, Milliseconds, Size};
+use super::units::{FileOrUrl, Fraction, Milliseconds, Size};
 use crate::auth::is_url;
 
 /// Each heading of the help of `pinfold serve`, and the table that its options are in. None: they stand before all tables.
 /// A table's own name is left out at the front of its keys: in a table `auth` the options `--auth-issuer` and `--auth` would
 /// be `issuer` and `mode`.
-const TABLES: [(&str, Option<&str>); 7] = [
+const TABLES: [(&str, Option<&str>); 8] = [
     ("Where it listens, and to whom", None),
     ("How it runs", None),
     ("Who gets in", Some("auth")),
     ("What they may do", None),
     ("Several nodes", Some("cluster")),
+    ("Traces", Some("otlp")),
     ("Limits of this node", Some("limits")),
     ("Times", Some("times")),
 ];
@@ -42,6 +43,8 @@ pub enum ValueKind {
     Size,
     /// `"15s"`.
     Time,
+    /// `0.1`.
+    Share,
     /// A file; beside the configuration file unless it is absolute, or a URL where one may be.
     Path,
     Text,
@@ -209,7 +212,7 @@ impl OptionKey {
             ValueKind::Count => |value| value.to_string(),
             ValueKind::Size => |value| value.to_string(),
             ValueKind::Time => |value| format!("{value}ms"),
-            ValueKind::Flag | ValueKind::Path | ValueKind::Text => return None,
+            ValueKind::Flag | ValueKind::Share | ValueKind::Path | ValueKind::Text => return None,
         };
         let takes = |value: u64| self.check(&spell(value)).is_ok();
         let inside = (0..u64::BITS).map(|bit| 1 << bit).find(|it| takes(*it))?;
@@ -234,9 +237,11 @@ impl OptionKey {
                 usize::try_from(value).map_or_else(|_| value.to_string(), |it| Size(it).to_string())
             }
             ValueKind::Time => Milliseconds(value).to_string(),
-            ValueKind::Flag | ValueKind::Count | ValueKind::Path | ValueKind::Text => {
-                value.to_string()
-            }
+            ValueKind::Flag
+            | ValueKind::Count
+            | ValueKind::Share
+            | ValueKind::Path
+            | ValueKind::Text => value.to_string(),
         }
     }
 
@@ -247,6 +252,9 @@ impl OptionKey {
             ValueKind::Flag => (text == "true").into(),
             ValueKind::Count => text
                 .parse::<u64>()
+                .map_or_else(|_| text.into(), Value::from),
+            ValueKind::Share => text
+                .parse::<f64>()
                 .map_or_else(|_| text.into(), Value::from),
             ValueKind::Size | ValueKind::Time | ValueKind::Path | ValueKind::Text => text.into(),
         }
@@ -269,6 +277,7 @@ impl ValueKind {
             (TypeId::of::<u32>(), ValueKind::Count),
             (TypeId::of::<Size>(), ValueKind::Size),
             (TypeId::of::<Milliseconds>(), ValueKind::Time),
+            (TypeId::of::<Fraction>(), ValueKind::Share),
             (TypeId::of::<PathBuf>(), ValueKind::Path),
             (TypeId::of::<FileOrUrl>(), ValueKind::Path),
         ];
@@ -353,6 +362,7 @@ mod tests {
             ("cluster.no-forward", ValueKind::Flag, false),
             ("limits.body-bytes-max", ValueKind::Size, false),
             ("times.keep-alive", ValueKind::Time, false),
+            ("otlp.sample", ValueKind::Share, false),
         ];
         for (path, kind, is_list) in kinds {
             let key = key(path);

@@ -13,6 +13,7 @@ use super::cluster::ClusterOptions;
 use super::log_filter::{LogFilter, LogFormat};
 use super::policy::PolicyOptions;
 use super::tables::Tables;
+use super::traces::TraceOptions;
 use super::units::{Milliseconds, Size, between, count_between};
 use crate::admin::AdminRole;
 use crate::app::board::BoardLimits;
@@ -79,6 +80,8 @@ pub struct ServeOptions {
     #[command(flatten)]
     pub cluster: ClusterOptions,
     #[command(flatten)]
+    pub traces: TraceOptions,
+    #[command(flatten)]
     pub bounds: BoundOptions,
     #[command(flatten)]
     pub times: TimeOptions,
@@ -115,6 +118,11 @@ pub struct ListeningOptions {
     /// With it, who is not let in learns neither name nor version
     #[arg(long, env = "PINFOLD_NO_SERVER_CARD")]
     pub no_server_card: bool,
+
+    /// Serves HTTP+SSE, the transport of 2024-11-05, too: GET opens a session at /mcp/sse (below --endpoint) and at /sse. For
+    /// clients that know no other; it will be there for twelve months from the first release that has it
+    #[arg(long, env = "PINFOLD_LEGACY_SSE")]
+    pub legacy_sse: bool,
 
     /// Origin of a web page that may use the server, such as https://example.com; repeat, or separate with commas.
     /// Programs send no Origin and need none

@@ -101,6 +101,7 @@ fn value(key: &OptionKey) -> Value {
             "anyOf": [numbers(), {"type": "string", "pattern": "^[0-9]+([KkMmGg][Ii][Bb]|[Bb])?$"}],
         }),
         ValueKind::Time => json!({"type": "string", "pattern": "^[0-9]+([Mm]?[Ss]|[MmHhDd])$"}),
+        ValueKind::Share => json!({"type": "number", "minimum": 0, "maximum": 1}),
         ValueKind::Path => json!({"type": "string", "minLength": 1}),
         ValueKind::Text => {
             let choices: Vec<String> = key.choices().into_iter().map(|(name, _)| name).collect();

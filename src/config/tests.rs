@@ -16,6 +16,8 @@ fn machine() -> Machine {
         cores: 4,
         hostname: "alpha.example.com".into(),
         memory_bytes: 8 << 30,
+        #[cfg(feature = "otlp")]
+        otel: Default::default(),
     }
 }
 
@@ -174,9 +176,8 @@ fn a_state_key_of_the_wrong_length() {
 #[test]
 fn a_host_name_that_cannot_name_a_node() {
     let machine = Machine {
-        cores: 1,
         hostname: "a-pod-with-a-very-long-name".into(),
-        memory_bytes: 8 << 30,
+        ..machine()
     };
     let config = Config::check(parse(&[]).unwrap(), &machine).unwrap();
     assert_eq!(name_of(&config), "node");

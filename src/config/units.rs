@@ -18,6 +18,10 @@ pub struct FileOrUrl(pub String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Milliseconds(pub u64);
 
+/// A part of the whole, from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fraction(pub f64);
+
 const SIZE_UNITS: [(&str, u64); 4] = [
     ("GiB", 1 << 30),
     ("MiB", 1 << 20),
@@ -87,6 +91,17 @@ impl FromStr for Milliseconds {
     }
 }
 
+impl FromStr for Fraction {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(share) if (0.0..=1.0).contains(&share) => Ok(Fraction(share)),
+            _ => Err("must be a share from 0 to 1, such as 0.1".to_owned()),
+        }
+    }
+}
+
 impl FromStr for FileOrUrl {
     type Err = String;
 
@@ -101,6 +116,12 @@ impl FromStr for FileOrUrl {
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_scaled(f, self.0 as u64, &SIZE_UNITS)
+    }
+}
+
+impl fmt::Display for Fraction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

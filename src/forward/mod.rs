@@ -247,10 +247,10 @@ impl Forwarder {
             charge,
         } = departing;
         let address = client.and_then(Client::address);
-        let outgoing = self
-            .secret
-            .as_ref()
-            .and_then(|secret| Outgoing::read(&bytes, &self.limits, self.node, secret, address));
+        let outgoing = self.secret.as_ref().and_then(|secret| {
+            let known = (&self.limits, &*self.path);
+            Outgoing::read(&bytes, known, self.node, secret, address)
+        });
         let Some(outgoing) = outgoing else {
             let gone = Some(MissReason::CannotTell);
             self.counts.returned += 1;

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use crate::limits::{HEADER_FIELDS_MAX, Limits};
 use crate::wire::chunked::ChunkedDecoder;
 use crate::wire::forwarded::{FORWARDED, FORWARDED_CLIENT, PeerSecret, STICKY_COOKIE};
+use crate::wire::http_sse;
 use crate::wire::http1::{self, Framing, HeadLimits, Method};
 use crate::wire::session_id::{NodeName, SessionId};
 use crate::wire::{HeadView, Malformed};
@@ -34,14 +35,14 @@ impl Outgoing {
     /// `None` for what no shard would have sent here: a head that cannot be read, or no session of another node.
     pub(super) fn read(
         input: &[u8],
-        limits: &Limits,
+        (limits, endpoint): (&Limits, &str),
         from: NodeName,
         secret: &PeerSecret,
         client: Option<IpAddr>,
     ) -> Option<Outgoing> {
         let head = http1::parse_head(input, 0, &HeadLimits::from(limits)).ok()??;
         let view = head.view(input);
-        let id = view.field("mcp-session-id")?;
+        let id = named_session(&view, endpoint)?;
         let session = SessionId::parse(id)?;
         let head_len = head.len as usize;
         let mut rest = match head.framing {
@@ -113,6 +114,16 @@ impl BodyRest {
     }
 }
 
+/// As the shard read it that sent the request here: at any path but the endpoint's own it is HTTP+SSE.
+fn named_session<'a>(request: &HeadView<'a>, endpoint: &str) -> Option<&'a str> {
+    let bare = |path: &'a str| path.strip_suffix('/').unwrap_or(path);
+    let is_endpoint = request.path() == endpoint || bare(request.path()) == endpoint;
+    match is_endpoint {
+        true => request.field("mcp-session-id"),
+        false => http_sse::sessions_in(request.query()?).next(),
+    }
+}
+
 fn sticky_cookie<'a>(request: &HeadView<'a>) -> Option<&'a str> {
     request
         .fields_named("cookie")
@@ -130,7 +141,13 @@ mod tests {
         let from = NodeName::new("node-b").expect("a name");
         let secret = PeerSecret::new(b"secret");
         let client = "203.0.113.7".parse().ok();
-        Outgoing::read(text.as_bytes(), &Limits::default(), from, &secret, client)
+        Outgoing::read(
+            text.as_bytes(),
+            (&Limits::default(), "/mcp"),
+            from,
+            &secret,
+            client,
+        )
     }
 
     #[test]
@@ -159,7 +176,8 @@ mod tests {
     #[test]
     fn a_word_on_the_client_that_makes_a_head_too_large() {
         let with = |fields: &str| {
-            let head = format!("GET / HTTP/1.1\r\nHost: x\r\nMcp-Session-Id: {ID}\r\n{fields}\r\n");
+            let head =
+                format!("GET /mcp HTTP/1.1\r\nHost: x\r\nMcp-Session-Id: {ID}\r\n{fields}\r\n");
             let outgoing = read(&head).expect("a request");
             let text = String::from_utf8(outgoing.bytes).expect("text");
             (
@@ -177,7 +195,7 @@ mod tests {
     #[test]
     fn a_body_that_is_still_coming_is_waited_for_to_its_end() {
         let length = format!(
-            "POST / HTTP/1.1\r\nHost: x\r\nMcp-Session-Id: {ID}\r\nContent-Length: 6\r\n\r\nbo"
+            "POST /mcp HTTP/1.1\r\nHost: x\r\nMcp-Session-Id: {ID}\r\nContent-Length: 6\r\n\r\nbo"
         );
         let mut rest = read(&length).expect("a request").rest;
         assert_eq!(rest.take(b"dy", &mut Vec::new()), Ok(2));
@@ -186,7 +204,7 @@ mod tests {
         assert!(rest.is_nothing());
 
         let chunked = format!(
-            "POST / HTTP/1.1\r\nHost: x\r\nMcp-Session-Id: {ID}\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nbo"
+            "POST /mcp HTTP/1.1\r\nHost: x\r\nMcp-Session-Id: {ID}\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nbo"
         );
         let mut rest = read(&chunked).expect("a request").rest;
         assert_eq!(rest.take(b"\r\n0\r\n\r\nGET", &mut Vec::new()), Ok(7));
@@ -196,9 +214,27 @@ mod tests {
     }
 
     #[test]
+    fn a_session_that_the_query_names_and_one_that_the_header_does() {
+        let other = ID.replace("node-a", "node-c");
+        let session = |target: &str| {
+            let head =
+                format!("POST {target} HTTP/1.1\r\nHost: x\r\nMcp-Session-Id: {other}\r\n\r\n");
+            read(&head).map(|it| it.session.text())
+        };
+        let by_query = |path: &str| session(&format!("{path}?sessionId={ID}"));
+        for path in ["/messages", "/mcp/messages"] {
+            assert_eq!(by_query(path).as_deref(), Some(ID), "{path}");
+            assert_eq!(session(path), None, "{path}");
+        }
+        for path in ["/mcp", "/mcp/"] {
+            assert_eq!(by_query(path), Some(other.clone()), "{path}");
+        }
+    }
+
+    #[test]
     fn the_sticky_cookie_is_found_among_others() {
         let head = |cookie| {
-            format!("GET / HTTP/1.1\r\nHost: x\r\nMcp-Session-Id: {ID}\r\n{cookie}\r\n\r\n")
+            format!("GET /mcp HTTP/1.1\r\nHost: x\r\nMcp-Session-Id: {ID}\r\n{cookie}\r\n\r\n")
         };
         let found = |cookie| read(&head(cookie)).expect("a request").cookie;
         assert_eq!(

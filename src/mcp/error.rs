@@ -144,7 +144,7 @@ impl RpcError {
     /// The revision that was asked for is not spoken here; `data` has those that are.
     #[must_use]
     pub fn unsupported_version(requested: &str) -> Self {
-        let supported = ProtocolVersion::newest_first();
+        let supported = ProtocolVersion::STREAMABLE;
         Self::new(
             Self::UNSUPPORTED_VERSION,
             format!("Unsupported protocol version: {requested}"),

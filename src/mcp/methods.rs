@@ -9,9 +9,9 @@ use crate::principal::ListKind;
 /// The revisions that know a method, from the first to the last.
 type Revisions = (ProtocolVersion, ProtocolVersion);
 
-const EVERY: Revisions = (ProtocolVersion::V2025_03_26, ProtocolVersion::V2026_07_28);
+const EVERY: Revisions = (ProtocolVersion::V2024_11_05, ProtocolVersion::V2026_07_28);
 const SINCE_2025_06_18: Revisions = (ProtocolVersion::V2025_06_18, ProtocolVersion::V2026_07_28);
-const LEGACY: Revisions = (ProtocolVersion::V2025_03_26, ProtocolVersion::V2025_11_25);
+const LEGACY: Revisions = (ProtocolVersion::V2024_11_05, ProtocolVersion::V2025_11_25);
 const MODERN: Revisions = (ProtocolVersion::V2026_07_28, ProtocolVersion::V2026_07_28);
 
 /// Who sends a message of a method, and who answers it.

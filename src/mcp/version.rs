@@ -3,7 +3,7 @@
 /// How a client opens: with `initialize` and a session, or with metadata in every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Era {
-    /// 2025-03-26 to 2025-11-25: `initialize`, `Mcp-Session-Id`, GET stream.
+    /// 2024-11-05 to 2025-11-25: `initialize`, a session, a stream of what the server says by itself.
     Legacy,
     /// 2026-07-28: stateless requests, `subscriptions/listen`, multi round-trips.
     Modern,
@@ -13,6 +13,8 @@ pub enum Era {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum ProtocolVersion {
+    /// A session is a stream, and its messages are POSTed elsewhere (HTTP+SSE). Spoken on that transport alone.
+    V2024_11_05,
     /// Batches; a response is one message or a stream.
     V2025_03_26,
     /// Structured output, elicitation, resource links; no batches.
@@ -25,19 +27,20 @@ pub enum ProtocolVersion {
 
 impl ProtocolVersion {
     /// All of them, the oldest first.
-    pub const ALL: [ProtocolVersion; 4] = [
+    pub const ALL: [ProtocolVersion; 5] = [
+        Self::V2024_11_05,
         Self::V2025_03_26,
         Self::V2025_06_18,
         Self::V2025_11_25,
         Self::V2026_07_28,
     ];
-    /// All of them as they stand on the wire, the one to prefer first.
-    #[must_use]
-    pub fn newest_first() -> [&'static str; 4] {
-        let mut names = Self::ALL.map(Self::as_str);
-        names.reverse();
-        names
-    }
+    /// Those of Streamable HTTP as they stand on the wire, the one to prefer first.
+    pub const STREAMABLE: [&'static str; 4] = [
+        Self::V2026_07_28.as_str(),
+        Self::V2025_11_25.as_str(),
+        Self::V2025_06_18.as_str(),
+        Self::V2025_03_26.as_str(),
+    ];
 
     /// What `initialize` answers a client whose revision is unknown here.
     pub const LATEST_LEGACY: ProtocolVersion = Self::V2025_11_25;
@@ -48,6 +51,7 @@ impl ProtocolVersion {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::V2024_11_05 => "2024-11-05",
             Self::V2025_03_26 => "2025-03-26",
             Self::V2025_06_18 => "2025-06-18",
             Self::V2025_11_25 => "2025-11-25",
@@ -58,26 +62,33 @@ impl ProtocolVersion {
     /// The revision of this date.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|version| version.as_str() == text)
+        let mut newest_first = Self::ALL.into_iter().rev();
+        newest_first.find(|version| version.as_str() == text)
+    }
+
+    /// The transport that replaced HTTP+SSE speaks it.
+    #[must_use]
+    pub fn is_streamable(self) -> bool {
+        self != Self::V2024_11_05
     }
 
     /// How its clients open.
     #[must_use]
     pub const fn era(self) -> Era {
         match self {
-            Self::V2025_03_26 | Self::V2025_06_18 | Self::V2025_11_25 => Era::Legacy,
+            Self::V2024_11_05 | Self::V2025_03_26 | Self::V2025_06_18 | Self::V2025_11_25 => {
+                Era::Legacy
+            }
             Self::V2026_07_28 => Era::Modern,
         }
     }
 
-    /// The revision that `initialize` settles on: the asked one if it is spoken here and has sessions,
-    /// else the newest that has.
+    /// The revision that `initialize` settles on over Streamable HTTP: the asked one if it is spoken there and has
+    /// sessions, else the newest that has.
     #[must_use]
     pub fn negotiate(asked: &str) -> Self {
         match Self::parse(asked) {
-            Some(version) if version.era() == Era::Legacy => version,
+            Some(version) if version.era() == Era::Legacy && version.is_streamable() => version,
             _ => Self::LATEST_LEGACY,
         }
     }
@@ -93,7 +104,7 @@ impl ProtocolVersion {
     #[must_use]
     pub const fn has_argument_results(self) -> bool {
         match self {
-            Self::V2025_03_26 | Self::V2025_06_18 => false,
+            Self::V2024_11_05 | Self::V2025_03_26 | Self::V2025_06_18 => false,
             Self::V2025_11_25 | Self::V2026_07_28 => true,
         }
     }
@@ -121,8 +132,24 @@ mod tests {
             ProtocolVersion::V2025_11_25
         );
         assert_eq!(
+            ProtocolVersion::negotiate("2024-11-05"),
+            ProtocolVersion::V2025_11_25,
+            "it has another transport"
+        );
+        assert_eq!(
             ProtocolVersion::negotiate("2025-06-18"),
             ProtocolVersion::V2025_06_18
+        );
+    }
+
+    #[test]
+    fn a_revision_of_streamable_http_that_is_left_out_or_in_another_place() {
+        let mut names: Vec<_> = ProtocolVersion::ALL.into_iter().collect();
+        names.retain(|it| it.is_streamable());
+        names.reverse();
+        assert_eq!(
+            names.iter().map(|it| it.as_str()).collect::<Vec<_>>(),
+            ProtocolVersion::STREAMABLE
         );
     }
 

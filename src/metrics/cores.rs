@@ -18,7 +18,7 @@ pub(super) struct CoresCollector {
 }
 
 /// All that is put together here, for a registry to know that nobody else says it.
-const NAMES: [&str; 24] = [
+const NAMES: [&str; 26] = [
     "mcp_server_operation_duration_seconds",
     "mcp_server_session_duration_seconds",
     "pinfold_blocked_streams",
@@ -41,6 +41,8 @@ const NAMES: [&str; 24] = [
     "pinfold_publications_total",
     "pinfold_publish_to_last_write_seconds",
     "pinfold_sessions_ended_total",
+    "pinfold_spans_dropped_total",
+    "pinfold_spans_exported_total",
     "pinfold_streams",
     "pinfold_thread_last_beat_seconds",
 ];
@@ -165,6 +167,15 @@ fn counters(node: &NodeReading, families: &mut Families) {
     let help = "Connections that went to the core of their session.";
     let family = families.counter("pinfold_moves_total", help);
     family.with(&[], sum(|it| it.stats.moves)).end();
+    if let Some([exported, dropped]) = node.spans {
+        let help = "Spans that the collector of --otlp-endpoint took.";
+        let family = families.counter("pinfold_spans_exported_total", help);
+        family.with(&[], exported as f64).end();
+        let help =
+            "Spans that were lost: more waited than may, or the collector did not take them.";
+        let family = families.counter("pinfold_spans_dropped_total", help);
+        family.with(&[], dropped as f64).end();
+    }
     let help = "Seconds for which the thread of a core has had a CPU.";
     let family = families.counter("pinfold_core_busy_seconds_total", help);
     let busy = each_core(node, |it| it.busy.as_secs_f64());

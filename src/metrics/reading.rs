@@ -28,6 +28,8 @@ pub struct NodeReading {
     pub sessions: usize,
     pub sessions_max: usize,
     pub memory: MemoryReading,
+    /// How many spans the collector took, and how many were lost. None: no spans are sent.
+    pub spans: Option<[u64; 2]>,
     /// In their order.
     pub cores: Vec<CoreReading>,
     pub threads: Vec<ThreadReading>,

@@ -133,6 +133,12 @@ impl NodeBuilder {
         self
     }
 
+    /// Whether HTTP+SSE, the transport of 2024-11-05, is there as well. See [`Options::legacy_sse`]; it is not by default.
+    pub fn legacy_sse(mut self, is_served: bool) -> Self {
+        self.options.legacy_sse = is_served;
+        self
+    }
+
     /// Lets requests in that name this `host[:port]`. On a loopback address its own names are always allowed, and no other
     /// unless it is given; elsewhere every host is, unless one is given. Web pages of the host may use the server.
     pub fn allow_host(mut self, host: impl AsRef<str>) -> Self {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::exporting::SpanExport;
 use super::stats::reader;
 use super::{Node, NodeBuilder, NodeError};
 use crate::app::call::Availability;
@@ -59,9 +60,13 @@ impl Counters {
         &self,
         node: &Node,
         board: StatsBoard,
-        loaded: impl Fn() -> Option<Availability> + Send + Sync + 'static,
+        (loaded, spans): (
+            impl Fn() -> Option<Availability> + Send + Sync + 'static,
+            &SpanExport,
+        ),
     ) {
-        self.0.show_node(reader(node, board, loaded));
+        let read = reader(node, board, (loaded, spans.reader()));
+        self.0.show_node(read);
     }
 
     pub(super) fn metrics(&self) -> Arc<Metrics> {

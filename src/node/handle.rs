@@ -12,7 +12,7 @@ use crate::app::contents::ContentStore;
 use crate::clients::Commons;
 #[cfg(feature = "auth")]
 use crate::credentials::CredentialStore;
-use crate::runtime::{Driver, Milestone, Publisher, Watch, watch_signals};
+use crate::runtime::{Driver, Milestone, Publisher, StatsBoard, Watch, watch_signals};
 use crate::wire::session_id::NodeName;
 
 /// A node that runs. Clones are the same node, from any thread; dropping them ends nothing.
@@ -51,6 +51,8 @@ pub(super) struct NodeInner {
     pub(super) publisher: Publisher,
     pub(super) commons: Arc<Commons>,
     pub(super) counters: Counters,
+    /// What its cores said last.
+    pub(super) stats: StatsBoard,
     pub(super) authorities: Authorities,
     pub(super) watch: Watch,
     #[cfg(feature = "auth")]

@@ -28,6 +28,8 @@ mod control_thread;
 mod counted;
 mod cpus;
 mod error;
+#[cfg_attr(not(feature = "otlp"), path = "unexported.rs")]
+mod exporting;
 mod hand_over;
 mod handle;
 mod listen;
@@ -40,6 +42,7 @@ mod operators;
 mod options;
 #[cfg(all(feature = "admin", feature = "redis"))]
 mod questions;
+mod sight;
 mod start;
 #[cfg(feature = "metrics")]
 mod stats;
@@ -67,4 +70,5 @@ pub use self::options::{
     CORES_MAX, DRAIN_ALONE, DRAIN_BEHIND_PROXY, Options, PEER_SECRET_BYTES_MIN, Pinning,
     STATE_KEY_BYTES, StateKey,
 };
+pub use self::sight::{ListedSession, NodeStats};
 pub(crate) use self::take_over::TakeOver;

@@ -12,7 +12,7 @@ use super::operators::AdminOptions;
 use crate::clients::Networks;
 use crate::limits::Limits;
 use crate::runtime::{BreakThread, Driver, unix_ms};
-use crate::shard::{CardSettings, DrainTimes};
+use crate::shard::{CardSettings, DrainTimes, HttpSsePaths};
 use crate::wire::public_url::PublicUrl;
 use crate::wire::session_id::NodeName;
 
@@ -59,6 +59,9 @@ pub struct Options {
     /// Whether anybody may read the server card: beside the endpoint, and found by a catalog under `/.well-known`. It is there
     /// at the public URL; without one, at loopback names of a node that listens on loopback alone.
     pub server_card: bool,
+    /// Whether HTTP+SSE, the transport of 2024-11-05, is there as well: `{path}/sse` and `/sse` open a session. The specification
+    /// has replaced it, and so will a release that comes a year after the first one with it.
+    pub legacy_sse: bool,
     /// `Host` values, `host[:port]` in lower case, that are let in besides loopback names.
     pub hosts: Vec<String>,
     /// Origins of web pages, `http(s)://host[:port]` in lower case, that may use the server.
@@ -105,6 +108,9 @@ pub struct Options {
     /// This node's place among others. None: it is alone.
     #[cfg(feature = "redis")]
     pub cluster: Option<ClusterConfig>,
+    /// Where spans go. None: there are none.
+    #[cfg(feature = "otlp")]
+    pub otlp: Option<crate::otlp::OtlpOptions>,
     /// Test: every connection starts on a core drawn by lot.
     pub(crate) place_at_random: bool,
     /// Test: the thread that fails when SIGUSR2 comes.
@@ -118,6 +124,7 @@ impl Default for Options {
             path: "/mcp".to_owned(),
             public_url: None,
             server_card: true,
+            legacy_sse: false,
             hosts: Vec::new(),
             origins: Vec::new(),
             anybody: false,
@@ -140,6 +147,8 @@ impl Default for Options {
             admin: AdminOptions::default(),
             #[cfg(feature = "redis")]
             cluster: None,
+            #[cfg(feature = "otlp")]
+            otlp: None,
             place_at_random: false,
             break_thread: None,
         }
@@ -159,6 +168,12 @@ impl Options {
             public_url: self.public_url.clone(),
             asks_for_token: self.asks_for_token(),
         })
+    }
+
+    pub(super) fn http_sse_paths(&self) -> Option<HttpSsePaths> {
+        let public = self.public_url.as_ref().map(PublicUrl::path);
+        let paths = || HttpSsePaths::new(&self.path, public);
+        self.legacy_sse.then(paths)
     }
 
     /// Whether clients need a token that an operator has to give them: those of issuers they get by themselves.

@@ -11,6 +11,7 @@ use super::authentication;
 use super::cluster::{Authorities, ClusterMember, Membership};
 use super::control_thread::{ControlSetup, ControlThread};
 use super::counted::Counters;
+use super::exporting::{SpanExport, SpanThread};
 use super::hand_over::HandoverParts;
 use super::handle::NodeInner;
 use super::listen::Listeners;
@@ -50,6 +51,7 @@ struct Plan {
     authorities: Authorities,
     handover: HandoverParts,
     taking: Option<Taking>,
+    spans: SpanExport,
 }
 
 impl NodeBuilder {
@@ -107,14 +109,20 @@ impl NodeBuilder {
         let bus = plan.member.as_ref().map(|it| it.bus.clone());
         let loaded = move || bus.as_ref().map(|it| it.loaded().availability());
         let board = plan.setup.stats.clone();
-        plan.counters.show_node(&node, board, loaded);
+        plan.counters.show_node(&node, board, (loaded, &plan.spans));
+        let spans = plan.spans.clone();
         let membership = plan.member.as_ref().map(|it| it.membership.clone());
-        let control = on_listening(&node).and_then(|()| plan.start_control(&node));
-        match control {
-            Ok(control) => {
+        let spans = spans.start(node.options());
+        let started = spans.and_then(|spans| {
+            on_listening(&node)?;
+            Ok((spans, plan.start_control(&node)?))
+        });
+        match started {
+            Ok((spans, control)) => {
                 let ending = NodeShutdown {
                     cores,
                     control,
+                    spans,
                     membership,
                     node: node.clone(),
                 };
@@ -169,6 +177,7 @@ impl Plan {
             .map_err(|fault| NodeError::system("no descriptor is left for a hand-over", fault))?;
         let authorities = Authorities::default();
         let member = ClusterMember::of(&options, &addresses, &counters, &authorities, &publisher)?;
+        let spans = SpanExport::of(&options);
         let access = member.as_ref().map(ClusterMember::access);
         let commons = Commons::new(&options.limits, options.trusted_proxies.clone());
         counters.show(&commons);
@@ -190,14 +199,12 @@ impl Plan {
             shares_board: access.is_some() && store.is_some(),
             cluster: access,
             tokio_workers: options.tokio_workers(),
-            blocking_threads: match options.blocking_threads {
-                0 => cores.max(2),
-                threads => threads,
-            },
+            blocking_threads: blocking_threads(&options, cores),
             place_at_random: options.place_at_random,
             make_handler,
             publisher,
             stats: StatsBoard::new(cores),
+            spans: spans.of_cores(),
             #[cfg(feature = "auth")]
             credentials,
         };
@@ -230,6 +237,7 @@ impl Plan {
             member,
             counters,
             authorities,
+            spans,
         })
     }
 
@@ -240,6 +248,7 @@ impl Plan {
                 publisher: self.setup.publisher.clone(),
                 commons: self.setup.commons.clone(),
                 counters: self.counters.clone(),
+                stats: self.setup.stats.clone(),
                 authorities: self.authorities.clone(),
                 watch: watch.clone(),
                 #[cfg(feature = "auth")]
@@ -285,6 +294,7 @@ impl Plan {
 struct NodeShutdown {
     cores: Cores,
     control: Option<ControlThread>,
+    spans: SpanThread,
     membership: Option<Arc<Membership>>,
     node: Node,
 }
@@ -292,6 +302,7 @@ struct NodeShutdown {
 impl NodeShutdown {
     fn run(self) {
         let ended = self.cores.join();
+        self.spans.flush();
         let publisher = self.node.publisher();
         publisher.leave(UNSENT_WITHIN);
         if let Some(membership) = self.membership {
@@ -300,6 +311,7 @@ impl NodeShutdown {
         if let Some(control) = self.control {
             control.end();
         }
+        self.spans.end();
         publisher.set_ended();
         self.node.shared.drained.reach(());
         let reached = self.node.shared.ended.clone();
@@ -353,10 +365,26 @@ fn core_count(options: &Options) -> usize {
     }
 }
 
+fn blocking_threads(options: &Options, cores: usize) -> usize {
+    match options.blocking_threads {
+        0 => cores.max(2),
+        threads => threads,
+    }
+}
+
 fn gate(options: &Options, addresses: &[SocketAddr]) -> RequestPolicy {
+    let http_sse = options.http_sse_paths();
+    if http_sse.is_some() {
+        tracing::warn!(
+            "HTTP+SSE, the transport of 2024-11-05, is on (legacy-sse): the specification has replaced it, and pinfold will be \
+             without it twelve months after the first release with it. Have clients use {} as Streamable HTTP.",
+            options.path
+        );
+    }
     let all = |names: &[String]| names.iter().map(|it| it.as_str().into()).collect();
     RequestPolicy {
         path: options.path.as_str().into(),
+        http_sse,
         loopback: addresses.iter().all(|it| it.ip().is_loopback()),
         hosts: all(&options.hosts),
         origins: all(&options.origins),

@@ -10,11 +10,14 @@ use crate::runtime::{Publisher, StatsBoard, unix_ms};
 
 /// How a node is read. The node's own counters hold this: it must not hold them, nor the node.
 ///
-/// `loaded` says what its board is like, if it shares that with other nodes.
+/// `loaded` says what its board is like, if it shares that with other nodes, and `spans` how many were sent and how many lost.
 pub(super) fn reader(
     node: &Node,
     board: StatsBoard,
-    loaded: impl Fn() -> Option<Availability> + Send + Sync + 'static,
+    (loaded, spans): (
+        impl Fn() -> Option<Availability> + Send + Sync + 'static,
+        impl Fn() -> Option<[u64; 2]> + Send + Sync + 'static,
+    ),
 ) -> ReadNode {
     let shared = &node.shared;
     let (watch, commons) = (shared.watch.clone(), shared.commons.clone());
@@ -54,6 +57,7 @@ pub(super) fn reader(
                 budget_bytes: counts.memory_bytes_max,
                 short_total: commons.memory.refused(),
             },
+            spans: spans(),
             cores: cores.collect(),
             threads: silent
                 .iter()

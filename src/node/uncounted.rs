@@ -1,5 +1,6 @@
 //! In place of `counted.rs` in a build without the feature `metrics`: nothing is counted.
 
+use super::exporting::SpanExport;
 use super::{Node, NodeError};
 use crate::app::call::Availability;
 use crate::clients::Commons;
@@ -22,7 +23,10 @@ impl Counters {
         &self,
         _: &Node,
         _: StatsBoard,
-        _: impl Fn() -> Option<Availability> + Send + Sync + 'static,
+        _: (
+            impl Fn() -> Option<Availability> + Send + Sync + 'static,
+            &SpanExport,
+        ),
     ) {
     }
 }

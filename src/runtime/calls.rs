@@ -7,6 +7,7 @@ use futures_channel::oneshot;
 use futures_util::future::AbortHandle;
 use serde_json::value::RawValue;
 
+use super::spans::CoreSpans;
 use crate::app::call::AskFailed;
 use crate::shard::CallKey;
 
@@ -14,6 +15,7 @@ pub(super) type ClientAnswer = Result<Box<RawValue>, AskFailed>;
 
 #[derive(Default)]
 pub(super) struct Calls {
+    pub(super) spans: CoreSpans,
     running: RefCell<HashMap<CallKey, RunningCall>>,
 }
 

@@ -34,7 +34,7 @@ fn machine_ns() -> u64 {
 }
 
 /// Starts at 1,000, so that "so many ms ago" never falls below zero for anything short.
-pub(super) fn now() -> Millis {
+pub(crate) fn now() -> Millis {
     start().elapsed().as_millis() as Millis + 1_000
 }
 

@@ -9,7 +9,7 @@ use futures_channel::oneshot;
 use crate::shard::{PeerAnswer, SessionEvent};
 use crate::wire::forwarded::PeerSecret;
 use crate::wire::peer_question::PeerQuestion;
-use crate::wire::session_id::SessionId;
+use crate::wire::session_id::{Process, SessionId};
 
 pub use crate::forward::SessionOwner;
 
@@ -17,6 +17,12 @@ pub use crate::forward::SessionOwner;
 pub trait ClusterHandle: Send + Sync {
     /// Tells them of this node's sessions.
     fn say(&self, said: Vec<SessionEvent>);
+
+    /// A core drains: its clients go elsewhere, and its sessions are still here.
+    fn announce_draining(&self);
+
+    /// The process took no connection from this node: it has ended, or hangs, or is cut off.
+    fn suspect(&self, process: Process);
 
     /// Every session of a core that drains has ended, and so have the others' or will in a moment: from now on
     /// requests for them need not come here.

@@ -54,7 +54,7 @@ pub(super) struct Core {
     /// Shut while it is about to stand still: nothing is read.
     pub(super) quiet: Gate,
     pub(super) unsent: UnsentWrites,
-    calls: Calls,
+    pub(super) calls: Calls,
     pumping: Cell<bool>,
     /// Connections that came a moment ago: whether there is something to be read is known when all of theirs is done.
     begun: RefCell<Vec<ConnectionKey>>,

@@ -66,6 +66,11 @@ pub(super) enum CoreMessage {
         sink: TraceSink,
         answer: oneshot::Sender<bool>,
     },
+    /// There is more to be looked at for that: this core says so to itself, and others have their turn before.
+    SearchForTrace {
+        id: TraceId,
+        answer: oneshot::Sender<bool>,
+    },
     /// And no longer.
     EndTrace(TraceId),
     /// Tell the other nodes of every session again.

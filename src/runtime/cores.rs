@@ -23,6 +23,7 @@ use super::publisher::Publisher;
 use super::ring::Driver;
 use super::seal::Sealer;
 use super::secrets;
+use super::spans::{CoreSpans, SpanSetup};
 use super::standstill::CoreResume;
 use super::stats::StatsBoard;
 use super::thread::{self, CoreSetup};
@@ -69,6 +70,8 @@ pub(crate) struct CoresSetup {
     pub(crate) publisher: Publisher,
     /// Where each core says what it has counted.
     pub(crate) stats: StatsBoard,
+    /// Where their spans go.
+    pub(crate) spans: SpanSetup,
     /// Who knows who asks. None: nobody is asked.
     #[cfg(feature = "auth")]
     pub(crate) credentials: Option<Arc<CredentialStore>>,
@@ -302,10 +305,6 @@ fn make_core(
         .map(|cluster| Forwarding::new(cluster, setup.node, &path, setup.limits));
     let forwarding = forwarding.transpose().map_err(cannot_run)?.map(Rc::new);
     let sealer = Sealer::new(&setup.state_key);
-    #[cfg_attr(
-        not(feature = "auth"),
-        expect(unused_mut, reason = "it is whole already")
-    )]
     let mut core = Core::new(
         core,
         shard,
@@ -316,6 +315,7 @@ fn make_core(
         forwarding,
     )
     .map_err(cannot_run)?;
+    core.calls.spans = CoreSpans::of(setup.spans);
     #[cfg(feature = "auth")]
     {
         core.credentials = setup.credentials;

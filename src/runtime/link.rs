@@ -14,16 +14,19 @@ use serde_json::value::RawValue;
 
 use super::clock;
 use super::engine::CoreDriver;
+use super::spans::CallSpan;
 use crate::app::call::{AskFailed, Call, Link, Outcome, Topic, WorkLost};
 use crate::app::contents::{Change, Contents};
 use crate::mcp::RpcError;
 use crate::principal::PrincipalId;
 use crate::shard::CallKey;
 use crate::tasks;
+use crate::wire::trace_context::TraceContext;
 
 struct CallHandle<E> {
     core: Rc<E>,
     call: CallKey,
+    span: CallSpan,
 }
 
 /// Each call is a task of its own, from its first poll on: monoio's timers keep the first waker they see, so a
@@ -32,14 +35,17 @@ pub(super) fn start(core: &Rc<impl CoreDriver>, key: CallKey, request: Call) {
     let link = Rc::new(CallHandle {
         core: core.clone(),
         call: key,
+        span: core.calls().spans.begin(core.shard(), key, &request),
     });
-    let future = core.application().call(request, link);
+    let future = core.application().call(request, link.clone());
     let (abort, registration) = AbortHandle::new_pair();
     core.calls().remember(key, abort);
     let core = core.clone();
     tasks::spawn(async move {
-        if let Ok(outcome) = Abortable::new(future, registration).await {
-            let outcome = outcome.unwrap_or_else(panicked);
+        let ended = Abortable::new(future, registration).await;
+        let outcome = ended.ok().map(|it| it.unwrap_or_else(panicked));
+        core.calls().spans.end(&link.span, outcome.as_ref());
+        if let Some(outcome) = outcome {
             core.calls().forget(key);
             core.with_shard(|shard| shard.handle_outcome(clock::now(), key, &outcome));
         }
@@ -106,6 +112,10 @@ impl<E: CoreDriver> Link for CallHandle<E> {
 
     fn peer(&self) -> Option<SocketAddr> {
         self.core.peer_of(self.call)
+    }
+
+    fn trace_context(&self, sent: Option<TraceContext>) -> Option<TraceContext> {
+        self.core.calls().spans.enter(&self.span, sent)
     }
 
     fn close_stream(&self) {

@@ -40,6 +40,8 @@ mod serve;
 mod signals;
 mod socket;
 mod sockets;
+#[cfg_attr(not(feature = "otlp"), path = "no_spans.rs")]
+mod spans;
 mod standing;
 mod standstill;
 mod stats;
@@ -51,7 +53,7 @@ mod turns;
 mod unsent;
 mod watchdog;
 
-pub(crate) use self::clock::{began_ns, continue_from, unix_ms, unix_ms_of};
+pub(crate) use self::clock::{began_ns, continue_from, now, unix_ms, unix_ms_of};
 pub use self::cluster_handle::{ClusterAccess, ClusterHandle, SessionOwner};
 pub(crate) use self::cores::{Cores, CoresSetup, MakeHandler, OwnSetup};
 pub(crate) use self::engine::SCRATCH_BYTES;
@@ -65,6 +67,7 @@ pub use self::signals::survive_hangups;
 pub(crate) use self::signals::watch as watch_signals;
 pub(crate) use self::socket::limit_unsent;
 pub(crate) use self::sockets::SOCKET_BYTES;
+pub(crate) use self::spans::SpanSetup;
 pub(crate) use self::standing::{NotStanding, Standing};
 pub(crate) use self::standstill::{CoreResume, ReceivedCore};
 pub(crate) use self::stats::StatsBoard;

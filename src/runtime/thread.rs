@@ -313,9 +313,8 @@ fn take_message(core: &Rc<Core>, message: CoreMessage) {
             let told = core.shard.borrow_mut().handle_view(now, &question);
             let _ = answer.send(told);
         }
-        CoreMessage::Trace { wish, sink, answer } => {
-            let _ = answer.send(core.begin_trace(wish, sink));
-        }
+        CoreMessage::Trace { wish, sink, answer } => core.begin_trace(wish, sink, answer),
+        CoreMessage::SearchForTrace { id, answer } => core.search_for_trace(id, answer),
         CoreMessage::EndTrace(id) => core.end_trace(id),
         CoreMessage::Announce => core.shard.borrow_mut().handle_announce(),
         CoreMessage::Verify => core.shard.borrow_mut().handle_verify(),
@@ -351,6 +350,7 @@ async fn tick(core: Rc<Core>, core_setup: Rc<CoreSetup>) {
         assert!(core.is_sound(), "this core can carry out nothing any more");
         core_setup.beats.beat();
         log_endings(&core, false);
+        core.calls.spans.hand_over();
         let late = asked.elapsed().saturating_sub(TICK);
         // First of all: what is read next may be signed for a time that is over.
         #[cfg(feature = "auth")]
@@ -413,6 +413,7 @@ async fn finish(core: &Rc<Core>, core_setup: &Rc<CoreSetup>) {
     core.shard.borrow_mut().handle_end();
     core.pump();
     log_endings(core, true);
+    core.calls.spans.hand_over_last();
     let counts = core.shard.borrow().counts();
     tracing::info!(core = core.number, ?counts, "stopped");
 }

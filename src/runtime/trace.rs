@@ -19,7 +19,7 @@ use super::core_message::CoreMessage;
 use super::publisher::Publisher;
 use super::trace_sink::{TraceBatch, TraceQueue, TraceSink};
 use crate::limits::TRACES_MAX;
-use crate::shard::{TraceId, TraceTarget, TraceWish, Traced};
+use crate::shard::{TraceBegun, TraceId, TraceTarget, TraceWish, Traced};
 
 /// For a core to say whether somebody is there: it takes microseconds, unless the core hangs.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -93,7 +93,7 @@ impl TraceDesk {
         target: TraceTarget,
         with_contents: bool,
     ) -> Result<TraceFeed, TraceRefused> {
-        let queue = Arc::new(TraceQueue::default());
+        let queue = Arc::new(TraceQueue::new(target));
         let sink = TraceSink::Reader(queue.clone());
         let hold = self.begin(target, with_contents, &sink).await?;
         Ok(TraceFeed {
@@ -188,10 +188,37 @@ impl Core {
         }
     }
 
-    /// Whether whoever is to be watched is here.
-    pub(super) fn begin_trace(&self, wish: TraceWish, sink: TraceSink) -> bool {
+    /// Tells whether whoever is to be watched is here, once all that they have here is found.
+    pub(super) fn begin_trace(
+        &self,
+        wish: TraceWish,
+        sink: TraceSink,
+        answer: oneshot::Sender<bool>,
+    ) {
         self.traces.add(wish.id, sink);
-        self.shard.borrow_mut().handle_trace(wish)
+        let begun = self.shard.borrow_mut().handle_trace(wish);
+        self.trace_begun(begun, wish.id, answer);
+    }
+
+    pub(super) fn search_for_trace(&self, id: TraceId, answer: oneshot::Sender<bool>) {
+        let begun = self.shard.borrow_mut().search_for_trace(id);
+        self.trace_begun(begun, id, answer);
+    }
+
+    fn trace_begun(&self, begun: TraceBegun, id: TraceId, answer: oneshot::Sender<bool>) {
+        let is_here = match begun {
+            TraceBegun::Here => true,
+            TraceBegun::NotHere => false,
+            TraceBegun::Searching => {
+                let message = CoreMessage::SearchForTrace { id, answer };
+                return self
+                    .publisher
+                    .mailbox(self.number.into())
+                    .post_beyond(message);
+            }
+        };
+        // Nobody may wait for it any more.
+        let _ = answer.send(is_here);
     }
 
     pub(super) fn end_trace(&self, id: TraceId) {

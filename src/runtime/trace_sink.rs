@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use futures_channel::mpsc::UnboundedSender;
 
 use crate::limits::{TRACE_WAITING_BYTES_MAX, TRACE_WAITING_MAX};
-use crate::shard::{TraceEvent, TraceId, TraceKind};
+use crate::shard::{TraceEvent, TraceId, TraceKind, TraceTarget};
 
 /// Where the log has what one session or principal does.
 const ACCESS_LOG: &str = "pinfold::access";
@@ -27,6 +27,8 @@ pub(super) struct TraceQueue(Mutex<QueueState>);
 
 #[derive(Default)]
 struct QueueState {
+    /// Whoever is watched is so by name: their end is the last that the reader hears, and always has room.
+    is_named: bool,
     events: VecDeque<TraceEvent>,
     bytes: usize,
     missed: u64,
@@ -46,6 +48,13 @@ pub(super) enum TraceSink {
 pub(super) struct TraceSinks(RefCell<Vec<(TraceId, TraceSink)>>);
 
 impl TraceQueue {
+    pub(super) fn new(target: TraceTarget) -> TraceQueue {
+        TraceQueue(Mutex::new(QueueState {
+            is_named: matches!(target, TraceTarget::Named(_)),
+            ..QueueState::default()
+        }))
+    }
+
     fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -67,8 +76,9 @@ impl TraceQueue {
     fn put(&self, event: TraceEvent) {
         let mut state = self.lock();
         let bytes = event.held_bytes();
-        if state.events.len() < TRACE_WAITING_MAX && state.bytes + bytes <= TRACE_WAITING_BYTES_MAX
-        {
+        let has_room = state.events.len() < TRACE_WAITING_MAX
+            && state.bytes + bytes <= TRACE_WAITING_BYTES_MAX;
+        if has_room || state.is_last(&event) {
             state.bytes += bytes;
             state.events.push_back(event);
         } else {
@@ -85,6 +95,10 @@ impl TraceQueue {
 }
 
 impl QueueState {
+    fn is_last(&self, event: &TraceEvent) -> bool {
+        self.is_named && event.kind == TraceKind::End
+    }
+
     fn wake(&mut self) {
         if let Some(reader) = self.reader.take() {
             reader.wake();
@@ -190,6 +204,30 @@ mod tests {
         assert_eq!(read(&queue), None, "it is told once");
         queue.put(event(None));
         assert_eq!(read(&queue), Some((1, 0)), "there is room again");
+    }
+
+    #[test]
+    fn an_end_that_finds_the_queue_full() {
+        let end = || TraceEvent::new(TraceKind::End, 2);
+        let named = "n1.AAEAAAACAAAAAwAAAAAAAAAE".parse().expect("a name");
+        let queue = TraceQueue::new(TraceTarget::Named(named));
+        for _ in 0..TRACE_WAITING_MAX + 7 {
+            queue.put(event(None));
+        }
+        queue.put(end());
+        let Poll::Ready(batch) = queue.poll(&mut Context::from_waker(Waker::noop())) else {
+            panic!("nothing waits");
+        };
+        assert_eq!(batch.events.last().map(|it| it.kind), Some(TraceKind::End));
+        assert_eq!(
+            (batch.events.len(), batch.missed),
+            (TRACE_WAITING_MAX + 1, 7)
+        );
+        // A principal's sessions may be many, and the trace goes on.
+        let principal = "dc18d98ab34b2f83b5913fec82dc81e9".parse().expect("digits");
+        let queue = TraceQueue::new(TraceTarget::Principal(principal));
+        (0..TRACE_WAITING_MAX + 7).for_each(|_| queue.put(end()));
+        assert_eq!(read(&queue), Some((TRACE_WAITING_MAX, 7)));
     }
 
     #[test]

@@ -76,7 +76,7 @@ struct Remote<'a> {
     url: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     headers: Option<[TokenField; 1]>,
-    supported_protocol_versions: [&'static str; ProtocolVersion::ALL.len()],
+    supported_protocol_versions: [&'static str; ProtocolVersion::STREAMABLE.len()],
 }
 
 /// The field that a user is asked for.
@@ -141,7 +141,7 @@ impl ServerCard {
             r#type: "streamable-http",
             url: &url.to_string(),
             headers: self.asks_for_token.then_some([AUTHORIZATION]),
-            supported_protocol_versions: ProtocolVersion::newest_first(),
+            supported_protocol_versions: ProtocolVersion::STREAMABLE,
         };
         let card = Card {
             schema: SCHEMA,

@@ -1,7 +1,7 @@
 //! What can be counted of a shard beside its entries: what it has counted itself, and what tests compare.
 
-use super::stats::CoreStats;
-use super::{Engine, Http, Shard};
+use super::stats::{CoreStats, text_in};
+use super::{CallKey, Engine, Http, Shard};
 use crate::clients::Client;
 
 impl Shard {
@@ -13,6 +13,18 @@ impl Shard {
         copy.gauges.connections = connections;
         let bytes = connections * Http::<Engine>::ENTRY_BYTES;
         copy.gauges.memory_lines[0] = ("connections", bytes);
+    }
+
+    /// The JSON-RPC id of a call's request, as JSON. None: it is over.
+    #[must_use]
+    pub fn request_id(&self, call: CallKey) -> Option<&str> {
+        self.engine.request_id(call)
+    }
+
+    /// A member of a request's params that is a string without escapes.
+    #[must_use]
+    pub fn text_in<'a>(params: &'a str, member: &str) -> Option<&'a str> {
+        text_in(params, member)
     }
 
     /// What its clients hold here, as it is counted for the whole node: sessions and connections. For tests.

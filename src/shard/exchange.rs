@@ -33,6 +33,29 @@ pub type ConnectionKey = Key<OfConnection>;
 /// and the connection has its next request, or is gone, nothing is owned by the exchange before.
 pub(super) type Exchange = ConnectionKey;
 
+/// Whose an answer was. Like an owner, and for longer: until the answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct AnswerOwner {
+    index: u32,
+    generation: u32,
+}
+
+impl<T> From<Key<T>> for AnswerOwner {
+    fn from(key: Key<T>) -> AnswerOwner {
+        AnswerOwner {
+            index: key.index,
+            generation: key.generation,
+        }
+    }
+}
+
+impl AnswerOwner {
+    /// For whoever made it of such a key.
+    pub(super) fn key<T>(self) -> Key<T> {
+        Key::from_parts(self.index, self.generation)
+    }
+}
+
 /// Why the server ended a connection, for logs and counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
@@ -175,6 +198,14 @@ pub(super) trait Wire<O> {
     /// What was emitted on the stream of this exchange and has not left.
     fn unwritten(&self, exchange: Exchange) -> Unwritten;
 
+    /// The exchange that was just answered as a whole was this one's.
+    fn answered_for(&mut self, _exchange: Exchange, _asker: AnswerOwner) {}
+
+    /// What the kernel has not taken of such answers.
+    fn unread_by(&self, _asker: AnswerOwner) -> Unwritten {
+        Unwritten::default()
+    }
+
     /// Answers `{"jsonrpc":"2.0","id":…,"result":…}`.
     fn answer_result(
         &mut self,
@@ -214,6 +245,19 @@ pub(super) struct Unwritten {
     pub(super) bytes: usize,
     /// Since when the kernel has not taken all of a write.
     pub(super) blocked_since: Option<Millis>,
+}
+
+/// A connection as operators see it, before the engine says whose it is.
+pub(super) struct SeenExchange<O> {
+    pub(super) key: Exchange,
+    pub(super) peer: Option<Client>,
+    pub(super) client: Option<Client>,
+    pub(super) unwritten: Unwritten,
+    /// Of the request that is served.
+    pub(super) owner: Option<O>,
+    /// Of the answer before.
+    pub(super) asker: Option<AnswerOwner>,
+    pub(super) is_stream: bool,
 }
 
 /// What a wire asks of the engine while a request arrives.

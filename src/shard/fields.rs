@@ -8,6 +8,7 @@ use super::refused::Refused;
 use crate::app::call::ReadFields;
 use crate::mcp::ProtocolVersion;
 use crate::wire::forwarded::FORWARDED;
+use crate::wire::http_sse;
 use crate::wire::session_id::SessionId;
 use crate::wire::trace_context::TraceContext;
 
@@ -21,6 +22,8 @@ pub(super) struct RequestFields<'a> {
     pub(super) coding: Option<&'a str>,
     accepts: AcceptField,
     pub(super) session: Option<NamedSession<'a>>,
+    /// It came by the transport of 2024-11-05, and not to the MCP endpoint.
+    pub(super) http_sse: Option<HttpSseRoute>,
     pub(super) version: VersionField<'a>,
     pub(super) mcp_method: Option<&'a str>,
     pub(super) mcp_name: Option<&'a str>,
@@ -61,6 +64,26 @@ fn around<'t>(text: &'t [u8], part: &[u8]) -> Option<(&'t [u8], &'t [u8])> {
     let start = part.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
     let end = start.checked_add(part.len())?;
     Some((text.get(..start)?, text.get(end..)?))
+}
+
+/// What the two paths of HTTP+SSE are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HttpSseRoute {
+    /// GET opens a session with its stream, in which `reference` is where the messages go to.
+    Stream { reference: MessagesAt },
+    /// POST takes one message of a session.
+    Messages,
+}
+
+/// Where messages go to, as the stream's first event says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MessagesAt {
+    /// Below the endpoint, by its path.
+    Endpoint,
+    /// `/messages`
+    Root,
+    /// Beside the stream, wherever that is: something on the way has other paths.
+    Beside,
 }
 
 /// `Mcp-Session-Id`.
@@ -167,6 +190,19 @@ impl<'a> RequestFields<'a> {
         first.or(next)
     }
 
+    /// By this transport it is the query that names the session, and no header says a revision: there is one.
+    pub(super) fn name_by_query(&mut self, route: HttpSseRoute, query: Option<&'a str>) {
+        self.http_sse = Some(route);
+        self.version = VersionField::default();
+        self.session = None;
+        let bit = 1 << Single::SessionId as u8;
+        (self.seen, self.twice) = (self.seen & !bit, self.twice & !bit);
+        for text in query.into_iter().flat_map(http_sse::sessions_in) {
+            let named = Some(NamedSession::new(text));
+            self.session = self.single(Single::SessionId, self.session, named);
+        }
+    }
+
     /// Two parties could read this request in two ways.
     pub(super) fn is_ambiguous(&self) -> bool {
         self.twice & !(1 << Single::Authorization as u8) != 0
@@ -229,7 +265,9 @@ impl<'a> NamedSession<'a> {
 
 impl<'a> VersionField<'a> {
     fn new(text: Option<&'a str>) -> Self {
-        let known = text.and_then(ProtocolVersion::parse);
+        let known = text
+            .and_then(ProtocolVersion::parse)
+            .filter(|it| it.is_streamable());
         VersionField { text, known }
     }
 
@@ -240,7 +278,7 @@ impl<'a> VersionField<'a> {
     pub(super) fn spoken(self) -> Result<Option<ProtocolVersion>, Refused> {
         match self.text {
             Some(stated) if self.known.is_none() => {
-                let known = ProtocolVersion::newest_first().join(", ");
+                let known = ProtocolVersion::STREAMABLE.join(", ");
                 let sentence =
                     format!("MCP-Protocol-Version {stated} is not spoken here; {known} are.");
                 Err(Refused::new(400, sentence))

@@ -66,9 +66,9 @@ pub use self::engine::travel::CorePosition;
 pub use self::engine::{CallKey, DrainProgress, DrainTimes, Look, Looked, SessionKey};
 pub use self::exchange::{Closed, ConnectionKey};
 pub use self::freeze::{FrozenShard, HeldUp};
+pub use self::http::{HttpSsePaths, RequestPolicy, TooMany};
 #[cfg(feature = "auth")]
 pub use self::http::{IdentityAnswer, IdentityQuestion, UnknownSender};
-pub use self::http::{RequestPolicy, TooMany};
 pub use self::questions::{AskedByPeer, PeerAnswer};
 pub use self::remote::{Cluster, Located, MissReason, SessionEvent, SessionInfo};
 pub use self::setup::{
@@ -79,7 +79,7 @@ pub use self::stats::{
     OperationEnd, OperationLabels, StreamCounts,
 };
 pub use self::stays::{NotTaken, StaysBecause};
-pub use self::trace::{TraceEvent, TraceId, TraceKind, TraceTarget, TraceWish, Traced};
+pub use self::trace::{TraceBegun, TraceEvent, TraceId, TraceKind, TraceTarget, TraceWish, Traced};
 pub use self::travel::{GivenBack, TravellingConnection, TravellingSession};
 pub use self::wheel::Millis;
 

@@ -19,7 +19,8 @@ pub(super) const CHALLENGE: &str = "WWW-Authenticate";
 pub(super) struct Refused {
     pub(super) status: u16,
     pub(super) error: RpcError,
-    pub(super) allow: bool,
+    /// The methods that are allowed, if it was for the method.
+    pub(super) allow: Option<&'static str>,
     pub(super) retry_after_s: Option<u32>,
     /// For a body in a coding: there is none here.
     pub(super) accept_encoding: bool,
@@ -45,7 +46,7 @@ impl Refused {
         Refused {
             status,
             error,
-            allow: false,
+            allow: None,
             retry_after_s: None,
             accept_encoding: false,
             challenge: None,
@@ -68,8 +69,13 @@ impl Refused {
     }
 
     pub(super) fn method_not_allowed(sentence: impl Into<Cow<'static, str>>) -> Self {
+        Refused::only(METHODS, sentence)
+    }
+
+    /// 405, of a path with other methods than the endpoint.
+    pub(super) fn only(methods: &'static str, sentence: impl Into<Cow<'static, str>>) -> Self {
         Refused {
-            allow: true,
+            allow: Some(methods),
             ..Self::new(405, sentence)
         }
     }
@@ -93,8 +99,8 @@ impl Refused {
     pub(super) fn with_fields<T>(&self, work: impl FnOnce(&[(&str, &str)]) -> T) -> T {
         let retry_after = self.retry_after_s.map(|seconds| seconds.to_string());
         let mut fields = Vec::new();
-        if self.allow {
-            fields.push(("Allow", METHODS));
+        if let Some(methods) = self.allow {
+            fields.push(("Allow", methods));
         }
         if self.accept_encoding {
             // RFC 9110, 12.5.3: it tells this 415 from that for a media type.

@@ -71,6 +71,14 @@ impl Head {
         HeadView::new(self, bytes)
     }
 
+    /// The target's path and what follows its `?`, out of the bytes that this head was parsed from; not decoded.
+    #[must_use]
+    pub fn path_and_query<'a>(&self, bytes: &'a [u8]) -> (&'a str, Option<&'a str>) {
+        let text = |span: Span| std::str::from_utf8(span.of(bytes)).unwrap_or_default();
+        let query = text(self.target).split_once('?').map(|(_, query)| query);
+        (text(self.path), query)
+    }
+
     /// Names and values as they were sent, in their order, out of the bytes that this head was parsed from. A name is a
     /// token; a value may be no text.
     pub fn each_field<'a>(&self, bytes: &'a [u8], mut take: impl FnMut(&'a [u8], &'a [u8])) {

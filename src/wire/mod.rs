@@ -18,6 +18,7 @@ mod head_view;
 pub mod header_value;
 pub mod hex;
 pub mod http1;
+pub mod http_sse;
 pub mod integer;
 pub mod json_rpc;
 pub mod json_scan;

@@ -30,7 +30,37 @@ impl fmt::Display for OperatorName {
     }
 }
 
-/// A text that no session is called by.
+/// The name of a connection, for operators: `{node}.@{locator}`. It is another one once the connection has moved to another core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectionName {
+    pub node: NodeName,
+    pub place: Locator,
+}
+
+/// What leads the place of a connection.
+const CONNECTION: char = '@';
+
+impl fmt::Display for ConnectionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{CONNECTION}", self.node)?;
+        self.place.show(f)
+    }
+}
+
+impl FromStr for ConnectionName {
+    type Err = NotAName;
+
+    fn from_str(text: &str) -> Result<Self, NotAName> {
+        let (node, place) = text.split_once('.').ok_or(NotAName)?;
+        let place = place.strip_prefix(CONNECTION).ok_or(NotAName)?;
+        Ok(ConnectionName {
+            node: NodeName::new(node).ok_or(NotAName)?,
+            place: Locator::parse(place).ok_or(NotAName)?,
+        })
+    }
+}
+
+/// A text that no session is called by, and no connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotAName;
 

@@ -31,6 +31,11 @@ impl PublicUrl {
         without_port(authority)
     }
 
+    /// Of the endpoint, without a slash at its end.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Where this server's metadata are, for challenges.
     #[must_use]
     pub fn metadata_url(&self) -> String {

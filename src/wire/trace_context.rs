@@ -27,6 +27,16 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
+    /// Of this span of this trace; neither is 0.
+    #[must_use]
+    pub(crate) fn of(trace_id: u128, parent_id: u64, is_sampled: bool) -> TraceContext {
+        TraceContext {
+            trace_id,
+            parent_id,
+            flags: u8::from(is_sampled),
+        }
+    }
+
     /// What a `traceparent` says. `None`: it is none, and is to be ignored. Of a later version than 00 the parts that
     /// version 00 has are read.
     #[must_use]

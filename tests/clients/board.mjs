@@ -16,7 +16,7 @@ const NEWS = `board://news-${process.pid}`;
 const UPDATED = 'notifications/resources/updated';
 const LIST_CHANGED = 'notifications/resources/list_changed';
 
-const sdk = await generation('v2', isModern);
+const sdk = await generation('v2', isModern, revision);
 
 const put = (uri, text) => publish(admin, [{ uri, contents: { text } }]);
 // Past the cache that the client keeps on the server's word.

@@ -40,13 +40,15 @@ export class Connection {
             await sdk.finishAuth(connection.transport, await account.logIn());
             return Connection.open(sdk, url, { revision, capabilities, account, journal: connection.journal });
         }
-        connection.sessionId = connection.transport.sessionId;
+        // Over HTTP+SSE its POSTs have it in their URL.
+        const posted = connection.journal.since(0, ({ http }) => http === 'POST')[0];
+        connection.sessionId = connection.transport.sessionId ?? new URL(posted.url).searchParams.get('sessionId') ?? undefined;
         return connection;
     }
 
     #spiedTransport(sdk, url, revision, authProvider) {
         const { journal } = this;
-        const transport = new sdk.Transport(new URL(url), {
+        const transport = new sdk.Transport(new URL(`${url}${sdk.path ?? ''}`), {
             authProvider,
             fetch: async (input, init) => {
                 const response = await fetch(input, init);
@@ -82,6 +84,11 @@ export class Connection {
     /** Answers what the server asks, in either era. */
     answer(method, handler) {
         this.#sdk.answer(this.client, method, handler);
+    }
+
+    /** Legacy: what `initialize` was answered. */
+    initialized() {
+        return this.journal.since(0, ({ received }) => received?.result?.protocolVersion)[0].received.result;
     }
 
     /** Legacy: the stream that notifications come on is open. */

@@ -1,9 +1,10 @@
-// The two generations of the TypeScript SDK, as connection.mjs needs them.
+// The two generations of the TypeScript SDK, as connection.mjs needs them. `path` is where their transport is, below the endpoint.
 
 const makers = {
-    v1: async () => {
+    v1: async (_isModern, overSse) => {
         const { Client } = await import('@modelcontextprotocol/sdk/client/index.js');
         const { StreamableHTTPClientTransport } = await import('@modelcontextprotocol/sdk/client/streamableHttp.js');
+        const { SSEClientTransport } = await import('@modelcontextprotocol/sdk/client/sse.js');
         const types = await import('@modelcontextprotocol/sdk/types.js');
         const schemas = {
             'notifications/tools/list_changed': types.ToolListChangedNotificationSchema,
@@ -16,20 +17,22 @@ const makers = {
         };
         return {
             Client,
-            Transport: StreamableHTTPClientTransport,
+            Transport: overSse ? SSEClientTransport : StreamableHTTPClientTransport,
+            path: overSse ? '/sse' : '',
             options: {},
             hear: (client, method, handler) => client.setNotificationHandler(schemas[method], handler),
             answer: (client, method, handler) => client.setRequestHandler(schemas[method], handler),
             call: (client, params, options) => client.callTool(params, undefined, options),
             finishAuth: (transport, parameters) => transport.finishAuth(parameters.get('code')),
-            revision: connection => connection.transport.protocolVersion,
+            revision: connection => connection.initialized().protocolVersion,
         };
     },
-    v2: async isModern => {
-        const { Client, StreamableHTTPClientTransport } = await import('@modelcontextprotocol/client');
+    v2: async (isModern, overSse) => {
+        const { Client, SSEClientTransport, StreamableHTTPClientTransport } = await import('@modelcontextprotocol/client');
         return {
             Client,
-            Transport: StreamableHTTPClientTransport,
+            Transport: overSse ? SSEClientTransport : StreamableHTTPClientTransport,
+            path: overSse ? '/sse' : '',
             options: { versionNegotiation: { mode: isModern ? 'auto' : 'legacy' } },
             hear: (client, method, handler) => client.setNotificationHandler(method, handler),
             answer: (client, method, handler) => client.setRequestHandler(method, handler),
@@ -40,4 +43,7 @@ const makers = {
     },
 };
 
-export const generation = (name, isModern) => makers[name](isModern);
+/** The revision whose transport is HTTP+SSE. */
+export const OVER_SSE = '2024-11-05';
+
+export const generation = (name, isModern, revision) => makers[name](isModern, revision === OVER_SSE);

@@ -8,5 +8,5 @@ const MODERN = '2026-07-28';
 const [url, admin, revision] = process.argv.slice(2);
 const isModern = revision === MODERN;
 
-typescriptChecks({ sdk: await generation('v2', isModern), url, admin, era: isModern ? 'modern' : 'legacy', revision });
+typescriptChecks({ sdk: await generation('v2', isModern, revision), url, admin, era: isModern ? 'modern' : 'legacy', revision });
 await run();

@@ -8,6 +8,10 @@ use crate::tally::Tally;
 use crate::{App, Placement, on_every_placement, tools};
 
 on_every_placement! {
+    typescript_v1_2024_11_05 => conformance("typescript_v1.mjs", OVER_SSE);
+    typescript_v2_2024_11_05 => conformance("typescript_v2.mjs", OVER_SSE);
+    python_2024_11_05 => conformance("python_client.py", OVER_SSE);
+    board_2024_11_05 => board("board.mjs", OVER_SSE);
     typescript_v1_2025_03_26 => conformance("typescript_v1.mjs", "2025-03-26");
     typescript_v1_2025_06_18 => conformance("typescript_v1.mjs", "2025-06-18");
     typescript_v1_2025_11_25 => conformance("typescript_v1.mjs", "2025-11-25");
@@ -20,6 +24,9 @@ on_every_placement! {
     python_board_2025_11_25 => board("python_board.py", "2025-11-25");
     python_board_2026_07_28 => board("python_board.py", "2026-07-28");
 }
+
+/// The revision whose transport is another one, and off unless a server is told to have it.
+pub(crate) const OVER_SSE: &str = "2024-11-05";
 
 /// A script of `tests/clients` and the revision that it speaks.
 pub(crate) struct Client {
@@ -47,10 +54,18 @@ pub(crate) fn board(script: &'static str, revision: &'static str) -> Client {
 impl Client {
     fn run(&self, placement: Placement, test: &str) {
         let scratch = scratch_folder(test);
-        let server = Server::start(self.app, placement, &scratch);
+        let server = Server::start_with(self.options(), self.app, placement, &scratch);
         let mut tally = self.check(&server.mcp(), &server.admin(), &[], &scratch);
         tally.expect(server.stop());
         tally.conclude(test);
+    }
+
+    /// What a server needs for it.
+    pub(crate) fn options(&self) -> &'static [&'static str] {
+        match self.revision {
+            OVER_SSE => &["--legacy-sse"],
+            _ => &[],
+        }
     }
 
     /// All checks of the script, against whatever is there.

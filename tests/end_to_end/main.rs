@@ -26,6 +26,7 @@ mod identity;
 mod observed;
 mod open_files;
 mod operators;
+mod otlp;
 #[path = "../support/ports.rs"]
 mod ports;
 mod program;
@@ -36,6 +37,7 @@ mod publish;
     reason = "other test programs have it below `support`"
 )]
 mod random;
+mod replaced_token;
 mod server;
 mod syscalls;
 mod tally;

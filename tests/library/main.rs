@@ -3,5 +3,6 @@
 mod hooks;
 mod identity;
 mod server;
+mod sight;
 mod spawn;
 mod tokio;

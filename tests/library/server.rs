@@ -45,6 +45,10 @@ impl Served {
         }
     }
 
+    pub(crate) fn node(&self) -> Node {
+        self.running.clone().expect("it runs")
+    }
+
     pub(crate) fn stop(&mut self) {
         if let Some(running) = self.running.take() {
             running.stop();

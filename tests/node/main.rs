@@ -10,6 +10,7 @@ mod directed;
 mod ending;
 mod open_files;
 mod options;
+mod otlp;
 mod panics;
 mod policy;
 #[path = "../support/ports.rs"]

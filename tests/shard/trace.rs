@@ -5,7 +5,9 @@ use pinfold::internals::limits::{
     Limits, TRACE_CONTENTS_BYTES_MAX, TRACE_WAITING_BYTES_MAX, TRACE_WAITING_MAX, TRACES_MAX,
 };
 use pinfold::internals::shard::view::{SessionFilter, StreamKind, ViewQuestion};
-use pinfold::internals::shard::{TraceEvent, TraceId, TraceKind, TraceTarget, TraceWish, Traced};
+use pinfold::internals::shard::{
+    TraceBegun, TraceEvent, TraceId, TraceKind, TraceTarget, TraceWish, Traced,
+};
 use pinfold::internals::wire::operator_name::OperatorName;
 use pinfold::mcp::RpcError;
 use serde_json::json;
@@ -18,33 +20,44 @@ use crate::view::{ask, names};
 const V11: &str = "2025-11-25";
 
 /// All of a session's id but its secret.
-fn name_of(session: &str) -> OperatorName {
+pub(crate) fn name_of(session: &str) -> OperatorName {
     let name = session[..session.len() - 22].parse();
     name.expect("a session's name")
 }
 
-fn named(session: &str) -> TraceTarget {
+pub(crate) fn named(session: &str) -> TraceTarget {
     TraceTarget::Named(name_of(session))
 }
 
 /// On every core, as a node does it. Whether one of them has whoever it is.
-fn watch(client: &mut Client, id: u64, target: TraceTarget, with_contents: bool) -> bool {
+pub(crate) fn watch(
+    client: &mut Client,
+    id: u64,
+    target: TraceTarget,
+    with_contents: bool,
+) -> bool {
     let wish = TraceWish {
         id: TraceId(id),
         target,
         with_contents,
     };
     let cores = client.node.cores.iter_mut();
-    let here = cores.map(|core| core.shard.handle_trace(wish));
+    let here = cores.map(|core| {
+        let mut begun = core.shard.handle_trace(wish);
+        while begun == TraceBegun::Searching {
+            begun = core.shard.search_for_trace(wish.id);
+        }
+        begun == TraceBegun::Here
+    });
     here.fold(false, |any, here| any | here)
 }
 
-fn leave(client: &mut Client, id: u64) {
+pub(crate) fn leave(client: &mut Client, id: u64) {
     let cores = client.node.cores.iter_mut();
     cores.for_each(|core| core.shard.handle_trace_end(TraceId(id)));
 }
 
-fn told(client: &mut Client) -> Vec<(Vec<u64>, TraceEvent)> {
+pub(crate) fn told(client: &mut Client) -> Vec<(Vec<u64>, TraceEvent)> {
     let mut told = Vec::new();
     for core in &mut client.node.cores {
         while let Some(traced) = core.shard.poll_trace() {

@@ -312,3 +312,24 @@ fn a_secret_that_operators_are_told() {
     }
     assert!(SessionId::parse(&name.to_string()).is_none());
 }
+
+#[test]
+fn what_counts_as_a_request_and_is_none() {
+    let mut client = Client::new();
+    let session = client.session("2025-03-26");
+    let notification = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+    client.ask(&Request::post(&notification).session(&session));
+    let counted = |client: &mut Client| detail(client, name_of(&session)).row.requests;
+    assert_eq!(counted(&mut client), 1, "initialize");
+    let batch = json!([
+        {"jsonrpc": "2.0", "id": 1, "method": "ping"},
+        {"id": 2},
+        notification,
+        {"jsonrpc": "2.0", "id": 3, "method": "ping"},
+        {"jsonrpc": "2.0", "id": 4, "result": {}},
+    ]);
+    client.open(&Request::post(&batch).session(&session));
+    assert_eq!(counted(&mut client), 3, "two of a batch");
+    client.open(&Request::get(&session));
+    assert_eq!(counted(&mut client), 3);
+}

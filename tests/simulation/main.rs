@@ -18,6 +18,7 @@ mod fake_redis;
 mod fleet;
 mod ledger;
 mod member;
+mod operators;
 mod passing;
 mod peer;
 mod principals;

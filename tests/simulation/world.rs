@@ -9,6 +9,7 @@ use pinfold::internals::limits::Limits;
 use pinfold::mcp::RpcError;
 use serde_json::json;
 
+use crate::operators::Operators;
 use crate::peer::{LISTS, Peer};
 use crate::support::Random;
 use crate::support::identified::{identify_by, principal, rules, tokens};
@@ -42,6 +43,7 @@ pub(crate) struct World {
     /// Sessions and connections move between cores.
     travels: bool,
     progress: u64,
+    operators: Operators,
 }
 
 pub(crate) fn limits() -> Limits {
@@ -110,6 +112,7 @@ impl World {
             posted: None,
             travels: broken.is_none_or(Breakage::travels),
             progress: 0,
+            operators: Operators::default(),
         }
     }
 
@@ -138,6 +141,7 @@ impl World {
             }
         }
         self.check_memory();
+        self.operators.check(&mut self.node);
     }
 
     fn move_bytes(&mut self) {

@@ -85,7 +85,7 @@ const OF_TASKS: [&str; 3] = ["tasks/get", "tasks/update", "tasks/cancel"];
 
 fn specified(version: ProtocolVersion) -> BTreeSet<&'static str> {
     let mut all: BTreeSet<&str> = OF_EVERY_REVISION.into();
-    if version == ProtocolVersion::V2025_03_26 {
+    if version <= ProtocolVersion::V2025_03_26 {
         all.remove("elicitation/create");
     }
     if version != ProtocolVersion::V2026_07_28 {

@@ -79,7 +79,7 @@ fn a_revision_of_the_future_is_guessed_at() {
     assert_eq!(error["data"]["requested"], "v999.0.0");
     assert_eq!(
         error["data"]["supported"],
-        json!(ProtocolVersion::newest_first())
+        json!(ProtocolVersion::STREAMABLE)
     );
     assert_eq!(answer.json()["id"], 7);
 }
@@ -106,7 +106,7 @@ fn a_discovery_that_says_something_else() {
     assert_eq!(answer.json()["id"], "d");
     assert_eq!(
         result["supportedVersions"],
-        json!(ProtocolVersion::newest_first())
+        json!(ProtocolVersion::STREAMABLE)
     );
     assert_eq!(result["resultType"], "complete");
     assert!(

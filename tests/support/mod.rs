@@ -16,6 +16,7 @@ mod effects;
 pub mod governed;
 pub mod heard_of;
 mod holdings;
+pub mod http_sse;
 pub mod identified;
 pub mod node;
 pub mod random;

@@ -129,6 +129,7 @@ pub fn setup(core: usize, core_count: usize, limits: Limits, incarnation: u64) -
         commons: Commons::new(&limits, Networks::private()),
         gate: RequestPolicy {
             path: "/mcp".into(),
+            http_sse: None,
             loopback: true,
             hosts: Vec::new(),
             origins: vec!["https://app.example".into()],

@@ -29,6 +29,8 @@ pub struct Answer {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Frame {
     pub id: Option<String>,
+    /// What the event is called.
+    pub event: Option<String>,
     pub retry: Option<u64>,
     pub data: Option<String>,
     pub comment: bool,
@@ -339,6 +341,7 @@ fn frame_of(block: &str) -> Frame {
         match name {
             "" => frame.comment = true,
             "id" => assert!(frame.id.replace(value.to_owned()).is_none()),
+            "event" => assert!(frame.event.replace(value.to_owned()).is_none()),
             "retry" => frame.retry = Some(value.parse().expect("milliseconds")),
             "data" => assert!(frame.data.replace(value.to_owned()).is_none()),
             _ => panic!("line {line:?}"),

@@ -1,7 +1,7 @@
 //! The layers of the crate: the same as in the maps of `src/lib.rs` and the README.
 
 /// Each module, and which modules of the crate it may name: only some that stand before it, and in the order of the two maps.
-pub(super) const LAYERS: [(&str, &[&str]); 27] = [
+pub(super) const LAYERS: [(&str, &[&str]); 28] = [
     ("limits", &[]),
     ("allocator", &[]),
     ("budget", &[]),
@@ -37,6 +37,7 @@ pub(super) const LAYERS: [(&str, &[&str]); 27] = [
         ],
     ),
     ("forward", &["limits", "budget", "clients", "wire", "shard"]),
+    ("otlp", &["limits", "log_throttle", "principal", "wire"]),
     (
         "runtime",
         &[
@@ -56,6 +57,7 @@ pub(super) const LAYERS: [(&str, &[&str]); 27] = [
             "app",
             "tokio_threads",
             "forward",
+            "otlp",
         ],
     ),
     ("metrics", &["budget", "clients", "mcp", "shard", "forward"]),
@@ -109,6 +111,7 @@ pub(super) const LAYERS: [(&str, &[&str]); 27] = [
             "credentials",
             "shard",
             "app",
+            "otlp",
             "runtime",
             "metrics",
             "redis",
@@ -126,6 +129,7 @@ pub(super) const LAYERS: [(&str, &[&str]); 27] = [
             "credentials",
             "shard",
             "app",
+            "otlp",
             "runtime",
             "admin",
             "redis",

@@ -67,6 +67,7 @@ impl Rig {
             commons: Commons::new(&Limits::default(), Networks::private()),
             gate: RequestPolicy {
                 path: "/mcp".into(),
+                http_sse: None,
                 loopback: true,
                 hosts: Vec::new(),
                 origins: Vec::new(),

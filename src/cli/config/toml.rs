@@ -150,7 +150,7 @@ fn value(key: &OptionKey, texts: &[String]) -> String {
 
 fn one(key: &OptionKey, text: &str) -> String {
     match key.kind {
-        ValueKind::Flag | ValueKind::Count => text.to_owned(),
+        ValueKind::Flag | ValueKind::Count | ValueKind::Share => text.to_owned(),
         ValueKind::Path if key.is_file(text) => {
             // Elsewhere a relative path would be another file.
             let path = std::path::absolute(Path::new(text));

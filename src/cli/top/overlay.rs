@@ -12,8 +12,9 @@ use crate::cli::table::plain;
 const HELP: &str = "\
 core      share of the time in which its thread was at work, and its connections
 sessions  of how many there may be; streams are what is open for events
-slow      streams whose client does not take what is written to it: their
-          sessions are marked with ! and are first if sorted by p
+slow      connections whose client does not take what is written to it: its
+          session is marked with ! and is first if sorted by p. One without
+          a session: GET /connections?state=slow of the admin listener
 errors    answers that are JSON-RPC errors, or tools that failed
 p50 p99   half of them, and all but one in a hundred, took at most that:
           over the last looks, by the bounds that a node counts at

@@ -65,7 +65,10 @@ fn is_modern_error(code: Option<i64>) -> bool {
 /// A server with sessions among its versions is spoken to with `initialize`.
 fn unsupported(error: Option<&Value>) -> EraVerdict {
     let supported = error.and_then(|error| error["data"]["supported"].as_array());
-    let spoken = |version: &Value| version.as_str().and_then(ProtocolVersion::parse).is_some();
+    let spoken = |version: &Value| {
+        let version = version.as_str().and_then(ProtocolVersion::parse);
+        version.is_some_and(ProtocolVersion::is_streamable)
+    };
     match supported {
         Some(versions) if !versions.iter().any(spoken) => EraVerdict::GiveUp(format!(
             "the server speaks only {}",

@@ -17,6 +17,8 @@ fn node(incarnation: u64) -> FoundRecord<NodeRecord> {
         address: Some(([127, 0, 0, 1], 17101).into()),
         version: String::new(),
         leaving: false,
+        draining: false,
+        beats: 0,
     })
 }
 

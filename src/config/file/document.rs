@@ -145,6 +145,11 @@ fn text(key: &OptionKey, value: &DeValue<'_>) -> Result<String, String> {
         (ValueKind::Flag, _) => return Err("must be true or false, without quotes".to_owned()),
         (ValueKind::Count | ValueKind::Size, DeValue::Integer(number)) => decimal(number),
         (ValueKind::Count, _) => return Err(count_wanted(key)),
+        (ValueKind::Share, DeValue::Integer(number)) => decimal(number),
+        (ValueKind::Share, DeValue::Float(number)) => number.as_str().to_owned(),
+        (ValueKind::Share, _) => {
+            return Err("must be a number from 0 to 1, without quotes".to_owned());
+        }
         (_, DeValue::String(text)) => text.to_string(),
         (ValueKind::Size | ValueKind::Time | ValueKind::Path | ValueKind::Text, other) => {
             return Err(text_wanted(key, other));

@@ -119,7 +119,7 @@ fn a_table_that_does_not_exist() {
     assert_refused(
         "[zzz]",
         "1:2",
-        &["there are policy, auth, cluster, limits, times"],
+        &["there are policy, auth, cluster, otlp, limits, times"],
     );
     assert_refused(
         "limits = 5",

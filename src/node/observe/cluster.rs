@@ -92,6 +92,8 @@ fn of_several(
 fn state(state: PeerState) -> NodeState {
     match state {
         PeerState::Alive => NodeState::Alive,
+        PeerState::Late => NodeState::Late,
+        PeerState::Suspect => NodeState::Suspect,
         PeerState::Draining => NodeState::Draining,
         PeerState::Gone => NodeState::Gone,
         PeerState::Restarted => NodeState::Restarted,

@@ -2,6 +2,7 @@
 //! together here, on the control thread.
 
 mod cluster;
+mod connections;
 mod handover;
 mod subscribers;
 mod view;
@@ -15,8 +16,8 @@ use super::backend::NodeBackend;
 #[cfg(feature = "redis")]
 use crate::admin::NodeAnswer;
 use crate::admin::{
-    ClusterReport, HandoverReport, LogControl, NotViewed, OperatorBackend, SessionsPage,
-    SessionsQuestion, Viewed,
+    ClusterReport, ConnectionsPage, ConnectionsPageQuestion, HandoverReport, LogControl, NotViewed,
+    OperatorBackend, SessionsPage, SessionsQuestion, Viewed,
 };
 use crate::app::call::Topic;
 use crate::metrics::NodeReading;
@@ -26,7 +27,7 @@ use crate::shard::TraceTarget;
 use crate::shard::view::{EndedRow, SessionDetail};
 #[cfg(feature = "redis")]
 use crate::wire::http1::Method;
-use crate::wire::operator_name::OperatorName;
+use crate::wire::operator_name::{ConnectionName, OperatorName};
 #[cfg(feature = "redis")]
 use crate::wire::session_id::NodeName;
 
@@ -110,6 +111,14 @@ impl OperatorBackend for NodeBackend {
 
     fn drain_session(&self, name: OperatorName) -> Viewed<'_, ()> {
         Box::pin(self.drain_session_named(name))
+    }
+
+    fn connections(&self, asked: ConnectionsPageQuestion) -> Viewed<'_, ConnectionsPage> {
+        Box::pin(self.list_connections(asked))
+    }
+
+    fn end_connection(&self, name: ConnectionName) -> Viewed<'_, ()> {
+        Box::pin(self.end_connection_named(name))
     }
 
     fn ended_sessions(&self, limit: usize) -> Viewed<'_, Vec<EndedRow>> {

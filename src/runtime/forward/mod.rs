@@ -110,6 +110,7 @@ impl Forwarding {
     }
 
     pub(super) fn handle_drain(&self, times: DrainTimes) {
+        self.cluster.handle.announce_draining();
         self.forwarder
             .borrow_mut()
             .handle_drain(clock::now(), times);
@@ -269,6 +270,9 @@ impl Forwarding {
                 Err(fault) => {
                     let of_the_peer = is_of_the_peer(&fault);
                     own.log_unconnected(session, address, &fault, of_the_peer);
+                    if of_the_peer {
+                        own.cluster.handle.suspect(session.process());
+                    }
                     own.forwarder
                         .borrow_mut()
                         .handle_unconnected(key, of_the_peer);

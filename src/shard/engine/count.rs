@@ -10,13 +10,9 @@ use super::fanout::Listener;
 use super::session::Session;
 use super::stats::{CoreStats, Operation, OperationEnd, StreamCounts, name_in};
 use super::{Engine, Refused};
-use crate::app::call::Outcome;
 use crate::mcp::{ProtocolVersion, RpcMethod};
 use crate::shard::view::EndReason;
 use crate::wire::header_value;
-
-/// How the result of a tool ends that failed: the member is the last of all, and no text in it ends so.
-const TOOL_FAILED: &str = r#""isError":true}"#;
 
 impl Engine {
     /// A request of this method was refused before anything began.
@@ -66,7 +62,7 @@ impl Engine {
     pub(super) fn count_session_end(&mut self, session: &Session, why: EndReason) {
         let began = u64::from(session.created_at_s) * 1000;
         let lived = self.now.saturating_sub(began);
-        self.stats.count_session_end(why, session.version, lived);
+        self.stats.count_session_end(why, session.version(), lived);
     }
 
     /// All but the connections; `streams` is how many exchanges are answered by one.
@@ -98,14 +94,5 @@ impl Engine {
             ("subscriptions", self.fanout.bytes()),
             ("requests_and_answers", self.memory.used()),
         ];
-    }
-}
-
-/// What became of a call.
-pub(super) fn end_of(outcome: &Outcome) -> OperationEnd {
-    match outcome {
-        Outcome::Error(error) => OperationEnd::Error(error.code),
-        Outcome::Result { json, .. } if json.ends_with(TOOL_FAILED) => OperationEnd::ToolFailed,
-        _ => OperationEnd::Fine,
     }
 }

@@ -67,7 +67,8 @@ impl Engine {
             return false;
         };
         let mut id = standalone_id(taken.listener, epoch);
-        self.stats.count_deliveries(id.is_some(), self.due.len());
+        let is_session = id.is_some() || taken.listener.is_named;
+        self.stats.count_deliveries(is_session, self.due.len());
         for &due in &self.due {
             // What was never published has no place in the log, so nothing to name it by.
             if let Some(id) = id.as_mut().filter(|_| due.offset > 0) {
@@ -75,6 +76,8 @@ impl Engine {
                 self.events.extend_from_slice(b"id: ");
                 id.emit(&mut self.events);
                 self.events.push(b'\n');
+            } else if taken.listener.is_named {
+                self.events.extend_from_slice(b"event: message\n");
             }
             taken.emit(due, &mut self.events);
         }
@@ -112,6 +115,7 @@ impl Engine {
             return;
         };
         let mut count = 0;
+        let is_named = id.is_none() && stream.number == STANDALONE;
         while let Some((sequence, data)) = stream.take_unwritten() {
             count += 1;
             self.id_text.clear();
@@ -124,6 +128,7 @@ impl Engine {
             let data = Some(data);
             let event = Event {
                 id,
+                event: is_named.then_some("message"),
                 data,
                 ..Event::default()
             };
@@ -177,6 +182,9 @@ impl Engine {
         let stream = self.streams.get(key)?;
         let session_key = stream.session?;
         let session = self.sessions.get(session_key)?;
+        if session.is_its_stream() {
+            return None;
+        }
         let offset = match stream.number {
             STANDALONE => self.fanout.listener(session.listener)?.delivered_through,
             _ => 0,
@@ -221,7 +229,8 @@ fn standalone_id(listener: &Listener, epoch: u32) -> Option<EventId> {
     let ListenerKind::Session(session) = listener.kind else {
         return None;
     };
-    Some(EventId {
+    let has_ids = !listener.is_named;
+    has_ids.then_some(EventId {
         epoch,
         session: session.generation,
         stream: STANDALONE,

@@ -100,9 +100,9 @@ impl Engine {
         why: Closed,
     ) {
         match owner {
-            ExchangeOwner::Call(call) => self.abandon_answer(wire, exchange, call),
+            ExchangeOwner::Call(call) => self.abandon_answer(wire, exchange, call, why),
             ExchangeOwner::Stream(stream) | ExchangeOwner::Silent(stream) => {
-                self.lose_stream(wire, exchange, stream)
+                self.lose_stream(wire, exchange, stream, why)
             }
             ExchangeOwner::Listener(listener) => self.end_listen_stream(listener, why),
         }
@@ -115,6 +115,7 @@ impl Engine {
         wire: &mut impl Wire<ExchangeOwner>,
         exchange: Exchange,
         call: CallKey,
+        why: Closed,
     ) {
         let Some(state) = self.calls.get_mut(call) else {
             return;
@@ -122,7 +123,7 @@ impl Engine {
         match (state.answer_to, state.version.era()) {
             (AnswerTo::Nobody, _) => {}
             // Opened after the exchange was lost, and before that was known.
-            (AnswerTo::Stream(stream), _) => self.lose_stream(wire, exchange, stream),
+            (AnswerTo::Stream(stream), _) => self.lose_stream(wire, exchange, stream, why),
             (AnswerTo::Exchange(_) | AnswerTo::Plain(_), Era::Legacy) => {
                 state.answer_to = AnswerTo::Nobody;
             }
@@ -141,10 +142,11 @@ impl Engine {
         wire: &mut impl Wire<ExchangeOwner>,
         exchange: Exchange,
         stream: StreamKey,
+        why: Closed,
     ) {
         let connected = self.streams.get(stream).and_then(|it| it.exchange);
         match connected == Some(exchange) {
-            true => self.interrupt_stream(wire, stream),
+            true => self.interrupt_stream(wire, stream, why),
             false => self.forget_silent(stream, exchange),
         }
     }
@@ -158,7 +160,7 @@ impl Engine {
         reason: Closed,
     ) {
         wire.abort(exchange, reason);
-        self.interrupt_stream(wire, stream);
+        self.interrupt_stream(wire, stream, reason);
     }
 
     /// What waits for a held stream must not be more than for any other: sooner than that it begins early.

@@ -1,7 +1,6 @@
 //! What running calls do: notify, log, ask, end their stream early, and answer.
 
 use super::call::{AnswerTo, CallState, PendingRequest};
-use super::count::end_of;
 use super::keys::SessionKey;
 use super::keys::StreamKey;
 use super::messages::{error_message, notification_message, request_message, result_message};
@@ -39,7 +38,7 @@ impl Engine {
             self.note_error(session, state.operation.method(), error);
         }
         let outcome = shown.as_deref().unwrap_or(outcome);
-        self.count_end(&state, end_of(outcome));
+        self.count_end(&state, OperationEnd::of(outcome));
         let (status, message) = match outcome {
             Outcome::Error(error) => (
                 error.http_status(era),
@@ -69,6 +68,9 @@ impl Engine {
         match state.answer_to {
             AnswerTo::Exchange(connection) | AnswerTo::Plain(connection) => {
                 wire.answer(connection, status, &[], &message);
+                if let Some(session) = state.session {
+                    wire.answered_for(connection, session.into());
+                }
             }
             AnswerTo::Stream(stream) => self.push_answer(wire, stream, &message),
             AnswerTo::Nobody => {}
@@ -244,7 +246,7 @@ impl Engine {
             .expect("a request is served for a live session");
         let number = session.next_stream;
         session.next_stream += 1;
-        let primes = session.version.has_priming();
+        let primes = session.version().has_priming();
         let stream = self
             .streams
             .insert(Stream::new(Some(session_key), number, outstanding));

@@ -37,13 +37,18 @@ impl Engine {
         }
     }
 
+    /// None: the call is over.
+    pub(in crate::shard) fn request_id(&self, call: CallKey) -> Option<&str> {
+        Some(&self.calls.get(call)?.id)
+    }
+
     pub(super) fn hook_opened(&mut self, key: SessionKey, address: Option<IpAddr>) {
         let Some(session) = self.sessions.get(key) else {
             return;
         };
         let opened = OpenedSession::new(
             self.session_id(key),
-            session.version,
+            session.version(),
             session.client_info.info.clone(),
             session.client_info.capabilities.clone(),
             address,

@@ -1,4 +1,4 @@
-//! Messages of a session: 2025-03-26 to 2025-11-25.
+//! Messages of a session: 2025-03-26 to 2025-11-25, and of 2024-11-05 all but how it is answered.
 
 use std::borrow::Cow;
 
@@ -10,18 +10,17 @@ use super::keys::StreamKey;
 use super::messages::{error_message, result_message};
 use super::params::{self, Cancelled, SetLevel};
 use super::post::{Post, not_acceptable};
+use super::session::Session;
 use super::stats::OperationEnd;
 use super::{CallKey, Engine, EngineOutput, ExchangeOwner, Refused, Request, SessionKey, Wire};
-use crate::app::call::{AskFailed, Call};
-use crate::limits::LOOK_ON_CORE_BYTES_MAX;
+use crate::app::call::Call;
 use crate::mcp::types::LoggingLevel;
 use crate::mcp::{Era, ProtocolVersion, RpcError, RpcMethod};
-use crate::wire::integer::to_u32;
 use crate::wire::json_rpc::{Id, Invalid, Message};
 use crate::wire::json_scan::JsonScan;
 
 /// What the engine makes of a request without the application, or that it is the application's.
-enum Dispatched {
+pub(super) enum Dispatched {
     Result(Cow<'static, str>),
     Refused(Refused),
     /// Whose method MCP names, or an extension's.
@@ -51,7 +50,11 @@ impl Engine {
             Message::Request { id, method, params } => {
                 self.count_requests(session, 1);
                 let call = (id.raw(), &*method, params);
-                self.serve_request(wire, post, session, call)
+                match post.request.fields.http_sse {
+                    Some(_) => self.serve_on_stream(wire, post, session, call),
+                    None => self.serve_request(wire, post, session, call),
+                }
+                wire.answered_for(key, session.into());
             }
             Message::Notification { method, params } => {
                 self.take_notification(wire, session, &method, params);
@@ -92,7 +95,7 @@ impl Engine {
             let sentence = "A batch with requests in it is answered with text/event-stream: Accept must name it.";
             return wire.refuse(key, None, &not_acceptable(sentence));
         }
-        self.count_requests(session, u32::from(count));
+        self.count_requests_among(session, &messages);
         let stream = (count > 0).then(|| self.open_response_stream(wire, key, session, count));
         for message in messages {
             match (message, stream) {
@@ -167,7 +170,7 @@ impl Engine {
         let version = self
             .sessions
             .get(session)
-            .map_or(ProtocolVersion::LATEST_LEGACY, |it| it.version);
+            .map_or(ProtocolVersion::LATEST_LEGACY, Session::version);
         if !version.has_batches() {
             let sentence = format!(
                 "Batches exist in 2025-03-26 only, and this session speaks {}.",
@@ -196,6 +199,10 @@ impl Engine {
             .sessions
             .get(session)
             .map_or(0, |session| session.calls.len());
+        self.check_under_way(open)
+    }
+
+    pub(super) fn check_under_way(&self, open: usize) -> Result<(), Refused> {
         if open < self.limits.streams_per_session_max {
             return Ok(());
         }
@@ -244,11 +251,11 @@ impl Engine {
         }
     }
 
-    fn version_of(&self, session: SessionKey) -> Option<ProtocolVersion> {
-        self.sessions.get(session).map(|it| it.version)
+    pub(super) fn version_of(&self, session: SessionKey) -> Option<ProtocolVersion> {
+        self.sessions.get(session).map(Session::version)
     }
 
-    fn dispatch(
+    pub(super) fn dispatch(
         &mut self,
         post: Post<'_>,
         session: SessionKey,
@@ -330,7 +337,7 @@ impl Engine {
         Ok(())
     }
 
-    fn start_legacy(
+    pub(super) fn start_legacy(
         &mut self,
         wire: &mut impl Wire<ExchangeOwner>,
         sent: &Request<'_>,
@@ -348,7 +355,7 @@ impl Engine {
             .get(session_key)
             .expect("found for this request");
         let request = Call {
-            version: session.version,
+            version: session.version(),
             method: Call::method_known(known, method),
             params: params.map(ToOwned::to_owned),
             client_capabilities: session.client_info.capabilities.clone(),
@@ -357,7 +364,7 @@ impl Engine {
             tree_bytes,
         };
         let call = self.calls.insert(CallState {
-            version: session.version,
+            version: session.version(),
             session: Some(session_key),
             id: id.into(),
             answer_to,
@@ -423,46 +430,6 @@ impl Engine {
             AnswerTo::Nobody => {}
         }
     }
-
-    /// An answer to a request of ours. One that nobody waits for is ignored: it came too late.
-    ///
-    /// # Errors
-    /// There is no room for it, and whoever waits for it goes on waiting.
-    fn take_response(
-        &mut self,
-        wire: &mut impl Wire<ExchangeOwner>,
-        session: SessionKey,
-        id: &str,
-        outcome: Result<&RawValue, &RawValue>,
-    ) -> Result<(), Refused> {
-        let Some(id) = to_u32(id) else {
-            return Ok(());
-        };
-        let Some(session) = self.sessions.get(session) else {
-            return Ok(());
-        };
-        let waiting = session.calls.iter().copied().find(|call| {
-            self.calls
-                .get(*call)
-                .is_some_and(|state| state.asks.iter().any(|ask| ask.id == id))
-        });
-        let Some(call) = waiting else { return Ok(()) };
-        let (Ok(answered) | Err(answered)) = outcome;
-        self.charge_more(wire, call, answered)?;
-        if let Some(state) = self.calls.get_mut(call) {
-            state.asks.retain(|ask| ask.id != id);
-        }
-        let answer = match outcome {
-            Ok(result) => Ok(result.to_owned()),
-            Err(error) => Err(AskFailed::Error(client_error(error))),
-        };
-        self.outputs.push_back(EngineOutput::Answered {
-            call,
-            ask: id,
-            answer,
-        });
-        Ok(())
-    }
 }
 
 pub(super) fn refused(error: RpcError) -> Refused {
@@ -474,27 +441,4 @@ fn request_id<'a>(message: &Message<'a>) -> Option<&'a str> {
         Message::Request { id, .. } => Some(id.raw()),
         Message::Notification { .. } | Message::Response { .. } => None,
     }
-}
-
-fn client_error(raw: &RawValue) -> RpcError {
-    #[derive(Default, serde::Deserialize)]
-    #[serde(default)]
-    struct Error<'a> {
-        #[serde(borrow)]
-        code: Option<&'a RawValue>,
-        #[serde(borrow)]
-        message: Option<&'a RawValue>,
-    }
-    let error: Error<'_> = match raw.get().len() {
-        0..=LOOK_ON_CORE_BYTES_MAX => serde_json::from_str(raw.get()).unwrap_or_default(),
-        _ => Error::default(),
-    };
-    let code = error.code.and_then(|code| code.get().parse().ok());
-    let message = error
-        .message
-        .and_then(|message| serde_json::from_str::<String>(message.get()).ok());
-    RpcError::new(
-        code.unwrap_or(RpcError::INTERNAL_ERROR),
-        message.unwrap_or_else(|| "the client's error has no message".to_owned()),
-    )
 }

@@ -363,8 +363,10 @@ impl Engine {
                     return;
                 };
                 self.emit_retry(wire, exchange);
-                self.interrupted(wire, stream);
-                wire.end_stream(exchange);
+                if !self.end_with_stream(wire, stream, why) {
+                    self.interrupted(wire, stream);
+                    wire.end_stream(exchange);
+                }
             }
         }
         self.commons.ended.count(match why {

@@ -24,6 +24,7 @@ mod grant;
 mod guard;
 mod handler_events;
 mod hooks;
+mod http_sse;
 mod keys;
 mod legacy;
 #[cfg(feature = "auth")]
@@ -39,6 +40,7 @@ mod place;
 mod post;
 #[cfg(any(test, feature = "internals"))]
 pub mod properties;
+mod responses;
 mod resume;
 #[cfg_attr(not(feature = "auth"), path = "no_rights.rs")]
 mod rights;
@@ -86,7 +88,10 @@ use super::refused::Refused;
 use super::remote::{MissReason, SessionEvent, SessionInfo};
 use super::stats::{self, EngineStats};
 use super::wheel::{self, Millis, Wheel};
-use super::{AcceptsSubscription, EntrySizes, OwnSpelling, Publication, ShardCounts, ShardSetup};
+use super::{
+    AcceptsSubscription, EntrySizes, HttpSsePaths, OwnSpelling, Publication, ShardCounts,
+    ShardSetup,
+};
 use crate::app::call::{AskFailed, Call, Lifecycle, ServerInfoJson};
 use crate::clients::{CallRates, Client, Commons};
 use crate::limits::{GAP_OFFSETS, Limits};
@@ -109,6 +114,8 @@ pub(super) struct Engine {
     commons: Arc<Commons>,
     /// There may be other nodes, and what they should know is announced.
     is_clustered: bool,
+    /// Where HTTP+SSE is, if it is there.
+    http_sse: Option<HttpSsePaths>,
     server_info: Arc<ServerInfoJson>,
     description: ServerDescription,
     accepts: AcceptsSubscription,
@@ -194,6 +201,7 @@ impl Engine {
             limits: setup.limits,
             memory,
             is_clustered: setup.cluster.is_some(),
+            http_sse: setup.gate.http_sse,
             description: ServerDescription::of(&setup.server_info),
             server_info: setup.server_info,
             accepts: setup.accepts,

@@ -112,7 +112,7 @@ impl Engine {
 
     fn serve_discover(&mut self, wire: &mut impl Wire<ExchangeOwner>, key: Exchange, id: &str) {
         let mut result = json!({
-            "supportedVersions": ProtocolVersion::newest_first(),
+            "supportedVersions": ProtocolVersion::STREAMABLE,
             "capabilities": self.server_info.modern_capabilities,
             "ttlMs": 3_600_000,
             "cacheScope": "public",

@@ -56,7 +56,7 @@ impl UpperLayer for Engine {
         match fields.session {
             // With an empty one it may still be an `initialize`.
             Some(session) if !fields.is_modern() && !session.text.is_empty() => {
-                let located = self.locate(session.id.as_ref());
+                let located = self.locate_by(fields, session.id.as_ref());
                 self.check_own(located, word, session.id.as_ref(), principal)?;
             }
             _ => {}

@@ -59,6 +59,9 @@ impl Engine {
             envelope: seen.envelope,
             tree_bytes: seen.tree_bytes,
         };
+        if fields.http_sse.is_some() {
+            return self.serve_http_sse(wire, post, parsed);
+        }
         if let Parsed::One(Message::Request { id, method, .. }) = &parsed
             && RpcMethod::of(method) != Some(RpcMethod::SubscriptionsListen)
             && !fields.accepts_json()

@@ -8,17 +8,23 @@
 //! is gone. The standalone stream is never answered so: its client would not ask for it again.
 
 use super::event_id::EventId;
+use super::fields::HttpSseRoute;
 use super::keys::StreamKey;
 use super::stats::OperationEnd;
 use super::stream::{STANDALONE, Stream};
 use super::{
-    CallKey, Engine, EngineOutput, Exchange, ExchangeOwner, Refused, Request, SessionKey, Wire,
+    CallKey, Closed, Engine, EngineOutput, Exchange, ExchangeOwner, Refused, Request, SessionKey,
+    Wire,
 };
 use crate::mcp::{Era, RpcMethod};
+use crate::shard::refused::METHODS;
 
 impl Engine {
     pub(super) fn serve_get(&mut self, wire: &mut impl Wire<ExchangeOwner>, request: &Request<'_>) {
         let (key, fields) = (request.exchange, &request.fields);
+        if let Some(HttpSseRoute::Stream { reference }) = fields.http_sse {
+            return self.open_http_sse(wire, request, reference);
+        }
         let modern = match fields.version.spoken() {
             Ok(version) => version.is_some_and(|version| version.era() == Era::Modern),
             Err(refused) => return wire.refuse(key, None, &refused),
@@ -92,7 +98,7 @@ impl Engine {
                     .is_some_and(|it| it.number == last_seen.stream)
         };
         let session = self.sessions.get(session).ok_or_else(stream_gone)?;
-        let primes = session.version.has_priming();
+        let primes = session.version().has_priming();
         let found = session.streams.iter().copied().find(numbered);
         let stream = found.ok_or_else(stream_gone)?;
         self.take_over(wire, stream);
@@ -126,7 +132,7 @@ impl Engine {
         let Some(session) = self.sessions.get(session_key) else {
             return;
         };
-        let (listener, primes) = (session.listener, session.version.has_priming());
+        let (listener, primes) = (session.listener, session.version().has_priming());
         self.take_over(wire, stream);
         self.open_grant(listener, request);
         match last_seen {
@@ -185,7 +191,15 @@ impl Engine {
 
     /// The connection of a stream is gone. A modern answer is cancelled by that; a legacy stream waits for the
     /// client to come back.
-    pub(super) fn interrupt_stream(&mut self, wire: &mut impl Wire<ExchangeOwner>, key: StreamKey) {
+    pub(super) fn interrupt_stream(
+        &mut self,
+        wire: &mut impl Wire<ExchangeOwner>,
+        key: StreamKey,
+        why: Closed,
+    ) {
+        if self.end_with_stream(wire, key, why) {
+            return;
+        }
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
@@ -260,7 +274,7 @@ fn stream_gone() -> Refused {
     let sentence = "This response stream is over: its answer was delivered, its request was cancelled, or nobody came \
                     for it in time.";
     Refused {
-        allow: true,
+        allow: Some(METHODS),
         ..Refused::with_reason(405, "stream_gone", sentence)
     }
 }

@@ -13,7 +13,9 @@ use thin_vec::ThinVec;
 
 pub(super) struct Session {
     pub(super) secret: [u8; 16],
-    pub(super) version: ProtocolVersion,
+    /// The revision that `initialize` settled on. None: it has not come yet, which is so of HTTP+SSE alone, whose sessions open
+    /// with their stream.
+    pub(super) settled: Option<ProtocolVersion>,
     /// `logging/setLevel`, 0 debug … 7 emergency.
     pub(super) log_level: u8,
     pub(super) client_info: Rc<ClientInfo>,
@@ -43,6 +45,15 @@ pub(super) struct Session {
 }
 
 impl Session {
+    pub(super) fn version(&self) -> ProtocolVersion {
+        self.settled.unwrap_or(ProtocolVersion::V2024_11_05)
+    }
+
+    /// It is one of HTTP+SSE: it has one stream, on which everything goes that the server says, and ends with it.
+    pub(super) fn is_its_stream(&self) -> bool {
+        !self.version().is_streamable()
+    }
+
     pub(super) fn forget_call(&mut self, call: CallKey) {
         self.calls.retain(|&other| other != call);
         if self.calls.is_empty() {

@@ -55,7 +55,9 @@ impl Engine {
             let id = self.session_id(key);
             self.announce_restarting(id);
             self.note_session_ended(key, SessionEnding::Over(SessionEnd::NodeEnds));
-            self.hook_ended(id, SessionEnd::NodeEnds);
+            if self.is_begun(key) {
+                self.hook_ended(id, SessionEnd::NodeEnds);
+            }
         }
     }
 
@@ -86,7 +88,7 @@ impl Engine {
             Some(text.chars().take(CLIENT_TEXT_CHARS_MAX).collect())
         };
         let info = Box::new(SessionInfo {
-            version: session.version,
+            version: session.version(),
             client_name: text("name"),
             client_version: text("version"),
             created_at: u64::from(session.created_at_s) * 1000,

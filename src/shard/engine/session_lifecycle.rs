@@ -1,10 +1,13 @@
 //! Sessions: made by `initialize`, found by their id, ended by DELETE, by expiry, or to make room.
 
+use std::rc::Rc;
+
 use serde_json::value::RawValue;
 use thin_vec::ThinVec;
 
 use super::arena::Key;
 use super::call::AnswerTo;
+use super::client_info::ClientInfo;
 use super::fanout::{ListenerKind, WantedTopic};
 use super::keys::StreamKey;
 use super::moved::key_of;
@@ -12,7 +15,10 @@ use super::params::{self, Initialize};
 use super::post::Post;
 use super::session::{LOG_LEVEL_DEFAULT, Session};
 use super::stats::OperationEnd;
-use super::{Engine, EngineOutput, ExchangeOwner, MissReason, Refused, Request, SessionKey, Wire};
+use super::{
+    Closed, Engine, EngineOutput, ExchangeOwner, MissReason, Refused, Request, RequestFields,
+    SessionKey, Wire,
+};
 use crate::app::call::{LISTS, NotifyRefused, SessionEnd, Subscriber};
 use crate::mcp::{Era, ProtocolVersion, RpcMethod};
 use crate::principal::PrincipalId;
@@ -24,6 +30,8 @@ pub(super) enum SessionEnding {
     /// Its client, its idleness, or another's need ended it: no record of it should stay, also while the node takes its
     /// leave.
     Over(SessionEnd),
+    /// Its stream is over, and was all of it.
+    WithItsStream(Closed),
     /// It would live on if the process did.
     WithTheProcess,
 }
@@ -63,16 +71,20 @@ impl Engine {
         let version = self
             .sessions
             .get(session)
-            .map_or(ProtocolVersion::LATEST_LEGACY, |it| it.version);
+            .map_or(ProtocolVersion::LATEST_LEGACY, Session::version);
         self.count_answered(Some(RpcMethod::Initialize), Some(version));
-        let result = format!(
-            r#"{{"protocolVersion":"{}",{}}}"#,
-            version.as_str(),
-            self.description.legacy_members
-        );
+        let result = self.initialize_result(version);
         let session_id = self.session_id_field(session);
         self.trace_named(wire, key, |it| it.session_name(session));
         wire.answer_result(key, id, &result, &[("Mcp-Session-Id", &session_id)]);
+    }
+
+    pub(super) fn initialize_result(&self, version: ProtocolVersion) -> String {
+        format!(
+            r#"{{"protocolVersion":"{}",{}}}"#,
+            version.as_str(),
+            self.description.legacy_members
+        )
     }
 
     fn open_session(
@@ -81,11 +93,25 @@ impl Engine {
         request: &Request<'_>,
         params: &Initialize<'_>,
     ) -> Result<SessionKey, Refused> {
-        let client = request.client;
         let client_info = self
             .profiles
             .intern(params.capabilities, params.client_info)
             .map_err(|error| Refused::rpc(400, error))?;
+        let version = ProtocolVersion::negotiate(&params.protocol_version);
+        let session = self.make_session(wire, request, (version, client_info))?;
+        self.count_requests(session, 1);
+        self.begin_session(session, request);
+        Ok(session)
+    }
+
+    /// A session that is not told to anybody yet ([`Engine::begin_session`]).
+    pub(super) fn make_session(
+        &mut self,
+        wire: &mut impl Wire<ExchangeOwner>,
+        request: &Request<'_>,
+        (version, client_info): (ProtocolVersion, Rc<ClientInfo>),
+    ) -> Result<SessionKey, Refused> {
+        let client = request.client;
         if let Err(refused) = self.admit_session(wire, client) {
             self.profiles.release(client_info);
             return Err(refused);
@@ -96,7 +122,7 @@ impl Engine {
             .open(ListenerKind::Session(Key::from_parts(0, 0)), self.offset);
         let session = self.sessions.insert(Session {
             secret: (self.secrets)(),
-            version: ProtocolVersion::negotiate(&params.protocol_version),
+            settled: version.is_streamable().then_some(version),
             log_level: LOG_LEVEL_DEFAULT,
             client_info,
             listener,
@@ -110,13 +136,22 @@ impl Engine {
             client,
             created_at_s: u32::try_from(self.now / 1000).unwrap_or(u32::MAX),
             announced_on: 0,
-            requests: 1,
+            requests: 0,
             messages: 0,
             timer: Default::default(),
         });
         self.fanout
             .set_voice(listener, ListenerKind::Session(session));
         self.open_grant(listener, request);
+        self.arm_session(session);
+        Ok(session)
+    }
+
+    /// `initialize` has come.
+    pub(super) fn begin_session(&mut self, session: SessionKey, request: &Request<'_>) {
+        let Some(listener) = self.sessions.get(session).map(|it| it.listener) else {
+            return;
+        };
         let identity = request.identity.as_deref();
         for (topic, _) in &LISTS {
             if self.description.announces(topic) && self.may_hear_of(identity, topic).is_ok() {
@@ -124,10 +159,8 @@ impl Engine {
                 self.fanout.subscribe(listener, &interest);
             }
         }
-        self.arm_session(session);
         self.announce_opened(session);
         self.hook_opened(session, request.address);
-        Ok(session)
     }
 
     /// Something is open or under way for it. An open stream is activity.
@@ -174,7 +207,7 @@ impl Engine {
         request: &Request<'_>,
         id: Option<&SessionId>,
     ) -> Result<SessionKey, Refused> {
-        let located = self.locate(id);
+        let located = self.locate_by(&request.fields, id);
         self.check_own(located, request.word, id, request.principal())
     }
 
@@ -264,6 +297,20 @@ impl Engine {
         }
     }
 
+    /// The same for a request, which names a session of its own transport.
+    pub(super) fn locate_by(
+        &self,
+        fields: &RequestFields<'_>,
+        id: Option<&SessionId>,
+    ) -> Result<SessionKey, NotifyRefused> {
+        let key = self.locate(id)?;
+        let is_its_stream = self.sessions.get(key).is_some_and(Session::is_its_stream);
+        match is_its_stream == fields.http_sse.is_some() {
+            true => Ok(key),
+            false => Err(NotifyRefused::Unknown),
+        }
+    }
+
     pub(super) fn session_id(&self, key: SessionKey) -> SessionId {
         let own = Locator {
             core: self.core,
@@ -328,6 +375,7 @@ impl Engine {
         ending: SessionEnding,
     ) -> bool {
         let id = self.session_id(key);
+        let was_begun = self.is_begun(key);
         self.trace_ended(wire, key, ending);
         self.note_session_ended(key, ending);
         let Some(session) = self.sessions.remove(key) else {
@@ -337,6 +385,10 @@ impl Engine {
             SessionEnding::WithTheProcess => {
                 self.announce_restarting(id);
                 SessionEnd::NodeEnds
+            }
+            SessionEnding::WithItsStream(_) => {
+                self.announce_ended(id);
+                SessionEnd::Left
             }
             SessionEnding::Over(why) => {
                 self.announce_ended(id);
@@ -376,7 +428,9 @@ impl Engine {
         }
         self.commons.sessions.give_back(1);
         self.commons.clients.close_session(session.client);
-        self.hook_ended(id, why);
+        if was_begun {
+            self.hook_ended(id, why);
+        }
         true
     }
 }

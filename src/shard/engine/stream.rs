@@ -52,12 +52,17 @@ struct EventQueue {
     /// Bytes of all `events`, and of those that were written.
     bytes: usize,
     written_bytes: usize,
+    /// Of answers that were not written, where others wait behind them: on a stream that is all of its session. What asked for
+    /// them is bounded, so they take no room from what was not asked for.
+    owed_bytes: usize,
     /// One of them may be larger than what is kept.
     has_large: bool,
 }
 
 struct QueuedEvent {
     sequence: u32,
+    /// It counts in `owed_bytes` until it is written.
+    is_owed: bool,
     /// Shared: what all sessions are told is kept once.
     message: Rc<OutgoingMessage>,
 }
@@ -101,11 +106,18 @@ impl Stream {
 
     /// Queues a message for the client. Whether there is room for it ([`has_room`](Stream::has_room)) is asked before.
     pub(super) fn push(&mut self, message: Rc<OutgoingMessage>, bytes_max: usize) {
+        self.enqueue(message, bytes_max, false);
+    }
+
+    fn enqueue(&mut self, message: Rc<OutgoingMessage>, bytes_max: usize, is_owed: bool) {
         let queue = self.queue.get_or_insert_default();
-        queue.has_large |= message.data.len() > bytes_max;
-        queue.bytes += message.data.len();
+        let count = message.data.len();
+        queue.has_large |= count > bytes_max;
+        queue.bytes += count;
+        queue.owed_bytes += if is_owed { count } else { 0 };
         queue.events.push_back(QueuedEvent {
             sequence: self.next_sequence,
+            is_owed,
             message,
         });
         self.next_sequence += 1;
@@ -113,7 +125,8 @@ impl Stream {
 
     /// Whether so many more bytes may wait for the reader.
     pub(super) fn has_room(&self, count: usize, bytes_max: usize) -> bool {
-        self.waiting().1 + count <= bytes_max
+        let owed = self.queue.as_deref().map_or(0, |queue| queue.owed_bytes);
+        self.waiting().1 - owed + count <= bytes_max
     }
 
     /// Messages that were not written yet, and their bytes.
@@ -168,7 +181,9 @@ impl Stream {
         let queue = self.queue.as_mut()?;
         let event = queue.events.get(queue.written)?;
         queue.written += 1;
-        queue.written_bytes += event.message.data.len();
+        let count = event.message.data.len();
+        queue.written_bytes += count;
+        queue.owed_bytes -= if event.is_owed { count } else { 0 };
         Some((event.sequence, &event.message.data))
     }
 
@@ -189,6 +204,7 @@ impl Stream {
         self.drop_while(|queue| queue.starts_up_to(sequence));
         if let Some(queue) = &mut self.queue {
             (queue.written, queue.written_bytes) = (0, 0);
+            queue.owed_bytes = owed_bytes(queue.events.iter());
         }
     }
 
@@ -210,7 +226,8 @@ impl Stream {
         self.outstanding = self.outstanding.saturating_sub(1);
         if let Some((message, bytes_max)) = message {
             self.answered = true;
-            self.push(message, bytes_max);
+            let is_owed = self.number == STANDALONE;
+            self.enqueue(message, bytes_max, is_owed);
         }
     }
 
@@ -262,6 +279,7 @@ impl Stream {
         };
         assert_eq!(queue.bytes, bytes_of(queue.events.len()));
         assert_eq!(queue.written_bytes, bytes_of(queue.written));
+        assert_eq!(queue.owed_bytes, owed_bytes(queue.unwritten()));
         let last = queue
             .events
             .back()
@@ -287,9 +305,17 @@ impl EventQueue {
             if self.written > 0 {
                 self.written -= 1;
                 self.written_bytes -= bytes;
+            } else if event.is_owed {
+                self.owed_bytes -= bytes;
             }
         }
     }
+}
+
+/// Of events that were not written.
+fn owed_bytes<'a>(events: impl Iterator<Item = &'a QueuedEvent>) -> usize {
+    let owed = events.filter(|event| event.is_owed);
+    owed.map(|event| event.message.data.len()).sum()
 }
 
 /// What is kept in place of an answer that is too large to be kept: an error with its id. None: it is no answer.

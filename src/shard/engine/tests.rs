@@ -108,6 +108,7 @@ fn engine() -> Engine {
         commons: Commons::new(&limits, Networks::private()),
         gate: crate::shard::RequestPolicy {
             path: "/mcp".into(),
+            http_sse: None,
             loopback: true,
             hosts: Vec::new(),
             origins: Vec::new(),

@@ -4,7 +4,7 @@
 //! for once, when somebody begins to watch; a session that arrives from another core, when its connections do.
 
 use super::call::AnswerTo;
-use super::fanout::{ListenerKey, ListenerKind};
+use super::fanout::{Listener, ListenerKey, ListenerKind};
 use super::keys::StreamKey;
 use super::look::ReadBody;
 use super::session::Session;
@@ -16,44 +16,109 @@ use super::{
 };
 use crate::clients::Client;
 use crate::principal::PrincipalId;
-use crate::shard::trace::{AskedMessage, DELETE, GET, TraceMask, TraceTarget, TraceWish, Traces};
-use crate::shard::view::{EndReason, EndedRow, StreamKind};
+use crate::shard::trace::{
+    AskedMessage, DELETE, GET, SearchedPart, TraceBegun, TraceId, TraceMask, TraceSearch,
+    TraceTarget, TraceWish, Traces,
+};
+use crate::shard::view::{EndReason, EndedRow, LOOKED_AT_ONCE, StreamKind};
 use crate::wire::json_rpc::{Invalid, Message, Parsed};
 use crate::wire::operator_name::OperatorName;
 
+/// A look at a slot that has nothing of whoever is meant, as a share of one at what they have.
+const SLOTS_PER_ENTRY: usize = 4;
+
 impl Engine {
-    /// Finds what is open and under way of whoever is watched from now on. False: nobody here is called so.
-    pub(in crate::shard) fn begin_trace(&self, traces: &mut Traces, wish: &TraceWish) -> bool {
+    /// Finds what is open and under way of whoever is watched from now on.
+    pub(in crate::shard) fn begin_trace(
+        &self,
+        traces: &mut Traces,
+        wish: &TraceWish,
+    ) -> TraceBegun {
         let name = match wish.target {
             TraceTarget::Named(name) => name,
             TraceTarget::Principal(principal) => {
-                self.trace_principal(traces, principal);
-                return true;
+                traces.search_on(TraceSearch::new(wish.id, principal));
+                return self.search_for_trace(traces, wish.id);
             }
         };
-        match self.named(&name) {
+        let is_here = match self.named(&name) {
             Ok(NamedRow::Session(key)) => self.trace_session(traces, key),
             Ok(NamedRow::Stream(key)) => self.trace_listen(traces, key),
             Err(_) => false,
+        };
+        match is_here {
+            true => TraceBegun::Here,
+            false => TraceBegun::NotHere,
         }
     }
 
-    fn trace_principal(&self, traces: &mut Traces, principal: PrincipalId) {
-        for (key, listener) in self.fanout.listeners() {
-            if listener.principal() != Some(principal) {
+    /// Some of what a principal has. Nobody may watch it any more.
+    pub(in crate::shard) fn search_for_trace(
+        &self,
+        traces: &mut Traces,
+        id: TraceId,
+    ) -> TraceBegun {
+        let Some(mut search) = traces.next_search(id) else {
+            return TraceBegun::Here;
+        };
+        let mut left = LOOKED_AT_ONCE * SLOTS_PER_ENTRY;
+        while left > 0 {
+            let slots = match search.part {
+                SearchedPart::Listeners => self.fanout.slots(),
+                SearchedPart::Calls => self.calls.slot_count(),
+            };
+            if search.slot as usize >= slots {
+                match search.part {
+                    SearchedPart::Listeners => {
+                        (search.part, search.slot) = (SearchedPart::Calls, 0);
+                    }
+                    SearchedPart::Calls => return TraceBegun::Here,
+                }
                 continue;
             }
-            match listener.kind {
-                ListenerKind::Session(session) => self.trace_session(traces, session),
-                ListenerKind::Listen(_) => self.trace_listen(traces, key),
+            let cost = match search.part {
+                SearchedPart::Listeners => self.trace_listener_in(traces, &search),
+                SearchedPart::Calls => self.trace_call_in(traces, &search),
             };
+            left = left.saturating_sub(cost);
+            search.slot += 1;
         }
-        let client = Some(Client::of_principal(principal.to_bytes()));
-        let alone = self.calls.iter().filter(|(_, it)| it.session.is_none());
-        for (call, _) in alone.filter(|(_, it)| it.client == client) {
-            let mask = traces.watching(None, Some(principal));
-            self.trace_call(traces, call, mask, None);
+        traces.search_on(search);
+        TraceBegun::Searching
+    }
+
+    /// What that cost, in looks at a slot.
+    fn trace_listener_in(&self, traces: &mut Traces, search: &TraceSearch) -> usize {
+        let of = |it: &Listener| it.principal() == Some(search.principal);
+        let found = self.fanout.in_slot(search.slot).filter(|(_, it)| of(it));
+        let Some((key, listener)) = found else {
+            return 1;
+        };
+        match listener.kind {
+            ListenerKind::Session(session) => {
+                self.trace_session(traces, session);
+                let session = self.sessions.get(session);
+                let held = session.map_or(0, |it| it.streams.len() + it.calls.len());
+                SLOTS_PER_ENTRY * (1 + held)
+            }
+            ListenerKind::Listen(_) => {
+                self.trace_listen(traces, key);
+                SLOTS_PER_ENTRY
+            }
         }
+    }
+
+    /// One that stands alone: those of sessions are found with these.
+    fn trace_call_in(&self, traces: &mut Traces, search: &TraceSearch) -> usize {
+        let client = Some(Client::of_principal(search.principal.to_bytes()));
+        let found = self.calls.in_slot(search.slot);
+        let Some((call, _)) = found.filter(|(_, it)| it.session.is_none() && it.client == client)
+        else {
+            return 1;
+        };
+        let mask = traces.watching(None, Some(search.principal));
+        self.trace_call(traces, call, mask, None);
+        SLOTS_PER_ENTRY
     }
 
     /// False: there is none.
@@ -224,6 +289,19 @@ impl Engine {
         }
     }
 
+    /// What was asked on an exchange is answered on a stream that has another one.
+    pub(super) fn trace_answered_on(
+        &self,
+        wire: &mut impl Wire<ExchangeOwner>,
+        exchange: Exchange,
+        stream: StreamKey,
+    ) {
+        let stream = self.streams.get(stream).and_then(|it| it.exchange);
+        if let (Some(traces), Some(stream)) = (wire.traces(), stream) {
+            traces.answered_on(exchange, stream);
+        }
+    }
+
     /// A session is about to end.
     pub(super) fn trace_ended(
         &self,
@@ -256,7 +334,7 @@ impl Engine {
     }
 }
 
-fn kind_of(number: u32) -> StreamKind {
+pub(super) fn kind_of(number: u32) -> StreamKind {
     match number {
         STANDALONE => StreamKind::Get,
         _ => StreamKind::Post,

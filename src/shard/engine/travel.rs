@@ -41,6 +41,8 @@ pub(in crate::shard) struct PackedSession {
     offset: u64,
     version: String,
     log_level: u8,
+    #[serde(default)]
+    awaits_initialize: bool,
     /// What the client says of itself, as far as it is kept, in JSON.
     capabilities: String,
     info: Option<String>,
@@ -171,7 +173,7 @@ impl Engine {
         let Session {
             // In the id.
             secret: _,
-            version,
+            settled,
             log_level,
             client_info,
             listener,
@@ -204,7 +206,11 @@ impl Engine {
         Some(PackedSession {
             id,
             offset: self.offset,
-            version: version.as_str().into(),
+            version: settled
+                .unwrap_or(ProtocolVersion::V2024_11_05)
+                .as_str()
+                .into(),
+            awaits_initialize: settled.is_none(),
             log_level,
             capabilities,
             info,
@@ -312,6 +318,7 @@ impl Engine {
             offset: _,
             version: _,
             log_level,
+            awaits_initialize,
             capabilities: _,
             info: _,
             listener,
@@ -336,7 +343,7 @@ impl Engine {
             id,
             Session {
                 secret: id.secret,
-                version,
+                settled: (!awaits_initialize).then_some(version),
                 log_level,
                 client_info,
                 listener,
@@ -356,6 +363,7 @@ impl Engine {
             },
         );
         self.fanout.set_voice(listener, ListenerKind::Session(key));
+        self.fanout.name_events(listener, !version.is_streamable());
         self.take_in_grant(listener, epoch);
         self.commons.sessions.take_beyond(1);
         self.commons.clients.take_in_session(client, self.now);

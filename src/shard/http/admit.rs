@@ -179,7 +179,7 @@ impl<U: UpperLayer> Http<U> {
     pub(in crate::shard) fn handle_word(&mut self, key: ConnectionKey, word: U::Word) {
         let now = self.now;
         if let Some(connection) = self.waiting(key) {
-            connection.state = ConnectionState::ExpectHead;
+            connection.state = ConnectionState::ExpectHead(None);
             connection.since = now;
             connection.word = Some(word);
             self.freed.push_back(key);

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use super::connection::{Connection, ConnectionState, Hold};
 use super::{
-    Closed, ConnectionKey, Exchange, ExchangeChange, Http, HttpOutput, Refused, Unwritten,
-    UpperLayer, Wire,
+    AnswerOwner, Closed, ConnectionKey, Exchange, ExchangeChange, Http, HttpOutput, Refused,
+    Unwritten, UpperLayer, Wire,
 };
 use crate::limits::UNSENT_BYTES_MAX;
 use crate::shard::refused::CHALLENGE;
@@ -183,6 +183,15 @@ impl<U: UpperLayer> Wire<U::Owner> for Http<U> {
         let connection = self.connections.get(key);
         connection.map_or_else(Unwritten::default, Connection::unwritten)
     }
+
+    #[inline]
+    fn answered_for(&mut self, key: Exchange, asker: AnswerOwner) {
+        self.set_asker(key, asker);
+    }
+
+    fn unread_by(&self, asker: AnswerOwner) -> Unwritten {
+        self.unread_of(asker)
+    }
 }
 
 impl<U: UpperLayer> Http<U> {
@@ -231,7 +240,7 @@ impl<U: UpperLayer> Http<U> {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        connection.state = ConnectionState::Lingering;
+        connection.state = ConnectionState::Lingering(connection.state.asker());
         connection.take_inbox();
         connection.scanned = 0;
         connection.since = self.now;
@@ -243,7 +252,7 @@ impl<U: UpperLayer> Http<U> {
     }
 
     /// The connection is over now, whatever it was doing.
-    pub(super) fn close_connection(&mut self, key: ConnectionKey, reason: Closed) {
+    pub(in crate::shard) fn close_connection(&mut self, key: ConnectionKey, reason: Closed) {
         if let Some(owner) = self.remove_and_close(key, reason) {
             self.tell_owner(key, owner, ExchangeChange::Lost(reason));
         }
@@ -337,7 +346,7 @@ impl<U: UpperLayer> Http<U> {
         }
         connection.since = now;
         if connection.keep_alive {
-            connection.state = ConnectionState::ExpectHead;
+            connection.state = ConnectionState::ExpectHead(None);
         } else {
             self.close_after_written(key);
         }

@@ -21,7 +21,7 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 use super::documents::PublicDocument;
-use super::{Millis, Refused, Timer, UpperLayer};
+use super::{AnswerOwner, Millis, Refused, Timer, UpperLayer};
 use crate::budget::Charge;
 use crate::clients::Client;
 use crate::principal::Identity;
@@ -103,7 +103,8 @@ impl CountsFor {
 
 /// `O` owns the request that is served.
 pub(super) enum ConnectionState<O> {
-    ExpectHead,
+    /// With whose the answer before it was, if anybody said so: it may not be written yet.
+    ExpectHead(Option<AnswerOwner>),
     ExpectBody(Box<Partial>),
     /// A whole request, with a large body that the driver looks at on another thread.
     ExpectLook(Box<Partial>),
@@ -113,7 +114,25 @@ pub(super) enum ConnectionState<O> {
     ExpectAnswer(O),
     /// Another node asked for an operator there, and whoever drives the shard finds the answer.
     ExpectOperators,
-    Lingering,
+    Lingering(Option<AnswerOwner>),
+}
+
+impl<O> ConnectionState<O> {
+    pub(super) fn asker(&self) -> Option<AnswerOwner> {
+        match self {
+            ConnectionState::ExpectHead(asker) | ConnectionState::Lingering(asker) => *asker,
+            _ => None,
+        }
+    }
+
+    /// False: no answer is whole.
+    pub(super) fn set_asker(&mut self, asker: AnswerOwner) -> bool {
+        let (ConnectionState::ExpectHead(it) | ConnectionState::Lingering(it)) = self else {
+            return false;
+        };
+        *it = Some(asker);
+        true
+    }
 }
 
 /// Whether the answer waits a moment before it begins; see `hold`.
@@ -200,7 +219,7 @@ impl HeadVerdict {
 impl<U: UpperLayer> Connection<U> {
     pub(super) fn new(now: Millis, peer: Option<Client>, counts_for: CountsFor) -> Self {
         Connection {
-            state: ConnectionState::ExpectHead,
+            state: ConnectionState::ExpectHead(None),
             is_stream: false,
             inbox: None,
             scanned: 0,
@@ -254,8 +273,8 @@ impl<U: UpperLayer> Connection<U> {
     pub(super) fn wants_bytes(&self, pipeline_bytes_max: usize) -> bool {
         match self.state {
             _ if self.input_ended => false,
-            ConnectionState::ExpectBody(_) | ConnectionState::Lingering => true,
-            ConnectionState::ExpectHead if !self.is_writing() => true,
+            ConnectionState::ExpectBody(_) | ConnectionState::Lingering(_) => true,
+            ConnectionState::ExpectHead(_) if !self.is_writing() => true,
             // Whoever goes on with it reads on.
             ConnectionState::ExpectWord => false,
             _ => self.inbox().len() < pipeline_bytes_max,
@@ -264,7 +283,7 @@ impl<U: UpperLayer> Connection<U> {
 
     /// A whole request may be waiting here until the answers before it have left.
     pub(super) fn has_read_ahead(&self) -> bool {
-        matches!(self.state, ConnectionState::ExpectHead) && !self.inbox().is_empty()
+        matches!(self.state, ConnectionState::ExpectHead(_)) && !self.inbox().is_empty()
     }
 
     pub(super) fn invariants(&self) {

@@ -1,5 +1,6 @@
 //! Who is let in: by path, `Host` and `Origin`.
 
+use super::http_sse::HttpSsePaths;
 use super::{Refused, RequestFields};
 use crate::wire::authority::{
     is_loopback_host, is_loopback_origin, is_origin_of, is_same_origin, without_port,
@@ -10,6 +11,8 @@ use crate::wire::authority::{
 pub struct RequestPolicy {
     /// The MCP endpoint, `/mcp`.
     pub path: Box<str>,
+    /// The transport of 2024-11-05 is there as well.
+    pub http_sse: Option<HttpSsePaths>,
     /// Listening on loopback: only requests that were meant for it are served (DNS rebinding).
     pub loopback: bool,
     /// `Host` values besides loopback names that are let in; without any, every host is if not `loopback`.
@@ -20,7 +23,7 @@ pub struct RequestPolicy {
 
 impl RequestPolicy {
     pub(super) fn admit(&self, path: &str, fields: &RequestFields<'_>) -> Result<(), Refused> {
-        if !self.path_matches(path) {
+        if fields.http_sse.is_none() && !self.path_matches(path) {
             return Err(self.nothing_here());
         }
         self.admit_host(fields)?;
@@ -58,7 +61,7 @@ impl RequestPolicy {
     }
 
     /// With or without a `/` at its end it is one path to people, and there is nothing else at the other.
-    fn path_matches(&self, path: &str) -> bool {
+    pub(super) fn path_matches(&self, path: &str) -> bool {
         let bare = |path: &str| path.len() - usize::from(path.ends_with('/'));
         path == &*self.path || path[..bare(path)] == self.path[..bare(&self.path)]
     }
@@ -97,6 +100,7 @@ mod tests {
     fn gate(loopback: bool) -> RequestPolicy {
         RequestPolicy {
             path: "/mcp".into(),
+            http_sse: None,
             loopback,
             hosts: Vec::new(),
             origins: vec!["https://app.example".into()],

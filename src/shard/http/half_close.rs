@@ -44,9 +44,9 @@ impl<U: UpperLayer> Http<U> {
             return;
         };
         match connection.state {
-            ConnectionState::ExpectHead
+            ConnectionState::ExpectHead(_)
             | ConnectionState::ExpectBody(_)
-            | ConnectionState::Lingering => {
+            | ConnectionState::Lingering(_) => {
                 self.close_if_served(key, Closed::Answered);
             }
             ConnectionState::ExpectAnswer(owner) => {
@@ -65,9 +65,9 @@ impl<U: UpperLayer> Http<U> {
         };
         let expects_more = matches!(
             connection.state,
-            ConnectionState::ExpectHead
+            ConnectionState::ExpectHead(_)
                 | ConnectionState::ExpectBody(_)
-                | ConnectionState::Lingering
+                | ConnectionState::Lingering(_)
         );
         if connection.input_ended && expects_more && !connection.is_writing() {
             self.close_connection(key, reason);

@@ -222,6 +222,7 @@ impl<U: UpperLayer> Http<U> {
             self.stats.streams -= usize::from(connection.is_stream);
             self.stats.forget_write(connection.write_under_way());
         }
+        self.forget_unread(key);
     }
 
     /// There is no room for what this connection holds.
@@ -230,7 +231,7 @@ impl<U: UpperLayer> Http<U> {
             return;
         };
         match connection.state {
-            ConnectionState::ExpectHead
+            ConnectionState::ExpectHead(_)
             | ConnectionState::ExpectBody(_)
             | ConnectionState::ExpectLook(_)
                 if !connection.in_flight =>

@@ -215,7 +215,7 @@ impl<U: UpperLayer> Http<U> {
         let asked = asked.filter(|it| it.number == number && it.answer.is_none());
         if let (Some(asked), Some(connection)) = (asked, self.connections.get_mut(key)) {
             asked.answer = Some(answer);
-            connection.state = ConnectionState::ExpectHead;
+            connection.state = ConnectionState::ExpectHead(None);
             connection.since = now;
             self.freed.push_back(key);
         }

@@ -15,12 +15,14 @@ mod gate;
 mod half_close;
 mod held;
 mod hold;
+mod http_sse;
 #[cfg_attr(not(feature = "auth"), path = "unasked.rs")]
 mod identify;
 #[cfg(feature = "auth")]
 mod proxied;
 mod questions;
 mod receive;
+mod seen;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -28,6 +30,7 @@ mod timers;
 mod traced;
 mod transmit;
 mod travel;
+mod unread;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -37,10 +40,10 @@ use self::connection::{Connection, ConnectionState};
 use self::identify::IdentityGate;
 use super::arena::Arena;
 use super::exchange::{
-    Closed, ConnectionKey, Destination, EndpointMethod, Exchange, ExchangeChange, ExchangeEvent,
-    OfConnection, Request, Unwritten, UpperLayer, Wire,
+    AnswerOwner, Closed, ConnectionKey, Destination, EndpointMethod, Exchange, ExchangeChange,
+    ExchangeEvent, OfConnection, Request, SeenExchange, Unwritten, UpperLayer, Wire,
 };
-use super::fields::{AllFields, RequestFields};
+use super::fields::{AllFields, HttpSseRoute, MessagesAt, RequestFields};
 use super::memory::Memory;
 use super::questions::AskedByPeer;
 use super::refused::Refused;
@@ -56,10 +59,12 @@ pub use self::client::TooMany;
 pub(super) use self::connection::travel::PackedConnection;
 pub(super) use self::documents::PublicDocuments;
 pub use self::gate::RequestPolicy;
+pub use self::http_sse::HttpSsePaths;
 #[cfg(feature = "auth")]
 pub use self::identify::{IdentityAnswer, IdentityQuestion, UnknownSender};
 pub(super) use self::questions::Neighbours;
 pub(super) use self::receive::Input;
+use self::unread::UnreadAnswers;
 
 pub(super) struct Http<U: UpperLayer> {
     limits: Limits,
@@ -95,6 +100,7 @@ pub(super) struct Http<U: UpperLayer> {
     /// None: nobody watches.
     traces: Option<Box<Traces>>,
     stats: WireStats,
+    unread: UnreadAnswers,
 }
 
 /// What the driver is to do; see [`Effect`](super::Effect), which has these in the same words.
@@ -171,6 +177,7 @@ impl<U: UpperLayer> Http<U> {
             serving: None,
             traces: None,
             stats: WireStats::default(),
+            unread: UnreadAnswers::default(),
         }
     }
 
@@ -261,6 +268,7 @@ impl<U: UpperLayer> Http<U> {
     pub(super) fn invariants(&self) {
         self.held_invariants();
         self.stats_invariants();
+        self.unread_invariants();
         for (_, connection) in self.connections.iter() {
             connection.invariants();
         }

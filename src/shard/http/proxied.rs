@@ -35,7 +35,7 @@ impl<U: UpperLayer> Http<U> {
             return;
         };
         let (view, head_len) = (head.view(bytes), head.len as usize);
-        let fields = RequestFields::of(&head, bytes);
+        let fields = self.fields_of(&head, bytes);
         let fits = view.field_count() + 1 + OTHER_LINES <= HEADER_FIELDS_MAX
             && head_len + FORWARDED_PROXIED_BYTES <= self.limits.head_bytes_max;
         let words = self.proxy_words(&view).filter(|_| fits);

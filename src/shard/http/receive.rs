@@ -101,12 +101,12 @@ impl<U: UpperLayer> Http<U> {
             };
             let rest = &bytes[*used..];
             let step = match connection.state {
-                ConnectionState::Lingering => ReceiveStep::Used(rest.len()),
+                ConnectionState::Lingering(_) => ReceiveStep::Used(rest.len()),
                 ConnectionState::ExpectWord
                 | ConnectionState::ExpectLook(_)
                 | ConnectionState::ExpectOperators
                 | ConnectionState::ExpectAnswer(_) => ReceiveStep::Starved,
-                ConnectionState::ExpectHead => self.receive_head(key, rest, upper),
+                ConnectionState::ExpectHead(_) => self.receive_head(key, rest, upper),
                 ConnectionState::ExpectBody(_) => self.receive_body(key, rest, upper),
             };
             match step {
@@ -118,7 +118,7 @@ impl<U: UpperLayer> Http<U> {
                 }
                 ReceiveStep::Whole(count, partial) => {
                     *used += count;
-                    let fields = RequestFields::of(&partial.head, &partial.head_bytes);
+                    let fields = self.fields_of(&partial.head, &partial.head_bytes);
                     if let Some(method) = self.serve_partial(key, &partial, &fields) {
                         let partial = kept.insert(partial);
                         return Some(self.request_of(key, method, partial));
@@ -139,12 +139,12 @@ impl<U: UpperLayer> Http<U> {
         if !matches!(connection.state, ConnectionState::ExpectLook(_)) {
             return None;
         }
-        let state = std::mem::replace(&mut connection.state, ConnectionState::ExpectHead);
+        let state = std::mem::replace(&mut connection.state, ConnectionState::ExpectHead(None));
         let ConnectionState::ExpectLook(partial) = state else {
             return None;
         };
         self.freed.push_back(key);
-        let fields = RequestFields::of(&partial.head, &partial.head_bytes);
+        let fields = self.fields_of(&partial.head, &partial.head_bytes);
         let method = self.serve_partial(key, &partial, &fields)?;
         Some(self.request_of(key, method, input.partial.insert(partial)))
     }
@@ -171,7 +171,7 @@ impl<U: UpperLayer> Http<U> {
         method: EndpointMethod,
         partial: &'a Partial,
     ) -> Request<'a, U::Word> {
-        let fields = RequestFields::of(&partial.head, &partial.head_bytes);
+        let fields = self.fields_of(&partial.head, &partial.head_bytes);
         self.request(key, method, &partial.verdict, fields, &partial.body)
     }
 
@@ -236,7 +236,7 @@ impl<U: UpperLayer> Http<U> {
         connection.keep_alive = head.keep_alive && !self.is_leaving;
         connection.http10 = head.http10;
         connection.headers_only = head.method == http1::Method::Head;
-        let fields = RequestFields::of(&head, input);
+        let fields = self.fields_of(&head, input);
         // A client's own head has the limit to itself.
         if head.len as usize > self.limits.head_bytes_max && !fields.is_forwarded {
             self.refuse_malformed(key, Malformed::HeadTooLarge);
@@ -384,7 +384,7 @@ impl<U: UpperLayer> Http<U> {
         let Some(connection) = self.connections.get_mut(key) else {
             return ReceiveStep::Starved;
         };
-        let state = std::mem::replace(&mut connection.state, ConnectionState::ExpectHead);
+        let state = std::mem::replace(&mut connection.state, ConnectionState::ExpectHead(None));
         let ConnectionState::ExpectBody(mut partial) = state else {
             return ReceiveStep::Starved;
         };
@@ -424,7 +424,7 @@ impl<U: UpperLayer> Http<U> {
         };
         let verdict = std::mem::replace(&mut partial.verdict, HeadVerdict::Ambiguous);
         let (head, bytes) = (partial.head.clone(), partial.head_bytes.clone());
-        let fields = RequestFields::of(&head, &bytes);
+        let fields = self.fields_of(&head, &bytes);
         let verdict = self.admit_large(key, &head.view(&bytes), &fields, verdict, 0, upper)?;
         if let Some(partial) = self.partial(key) {
             partial.verdict = verdict;

@@ -47,6 +47,9 @@ impl<U: UpperLayer> Http<U> {
         if let Some(origin) = fields.origin {
             connection.origin = Some(origin.into());
         }
+        if let Some(route) = fields.http_sse {
+            return self.serve_http_sse(key, request, route);
+        }
         match request.head().method {
             http1::Method::Post => {
                 // A POST came whole: its answer may turn out to be long.
@@ -101,7 +104,7 @@ impl<U: UpperLayer> Http<U> {
 
     /// CORS preflight. Origins that are not allowed were refused before, and those that are may send any field: which
     /// ones there are the page knows (`Mcp-Param-*`, `traceparent`), and a wildcard would not name `Authorization`.
-    fn serve_options(&mut self, key: ConnectionKey, request: &HeadView<'_>) {
+    pub(super) fn serve_options(&mut self, key: ConnectionKey, request: &HeadView<'_>) {
         let asked: Vec<&str> = request
             .fields_named("access-control-request-headers")
             .flat_map(|names| names.split(','))

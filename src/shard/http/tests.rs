@@ -68,6 +68,7 @@ impl Rig {
     fn of(peer: Option<IpAddr>, limits: Limits) -> Self {
         let gate = RequestPolicy {
             path: "/mcp".into(),
+            http_sse: None,
             loopback: true,
             hosts: Vec::new(),
             origins: Vec::new(),

@@ -41,11 +41,11 @@ impl<U: UpperLayer> Http<U> {
             return self.close_connection(key, Closed::WriteStalled);
         }
         match connection.state {
-            ConnectionState::Lingering => self.close_connection(key, Closed::Answered),
-            ConnectionState::ExpectHead if connection.scanned == 0 => {
+            ConnectionState::Lingering(_) => self.close_connection(key, Closed::Answered),
+            ConnectionState::ExpectHead(_) if connection.scanned == 0 => {
                 self.close_connection(key, Closed::Idle)
             }
-            ConnectionState::ExpectHead | ConnectionState::ExpectBody(_) => {
+            ConnectionState::ExpectHead(_) | ConnectionState::ExpectBody(_) => {
                 let sentence = "The request did not arrive in time.";
                 self.refuse_and_close(key, 408, sentence);
             }
@@ -76,12 +76,12 @@ impl<U: UpperLayer> Connection<U> {
         }
         self.since
             + match self.state {
-                ConnectionState::Lingering => LINGER_MS,
-                ConnectionState::ExpectHead if self.scanned == 0 && self.is_new => {
+                ConnectionState::Lingering(_) => LINGER_MS,
+                ConnectionState::ExpectHead(_) if self.scanned == 0 && self.is_new => {
                     limits.head_timeout_ms.min(limits.connection_idle_ms)
                 }
-                ConnectionState::ExpectHead if self.scanned == 0 => limits.connection_idle_ms,
-                ConnectionState::ExpectHead
+                ConnectionState::ExpectHead(_) if self.scanned == 0 => limits.connection_idle_ms,
+                ConnectionState::ExpectHead(_)
                 | ConnectionState::ExpectWord
                 | ConnectionState::ExpectOperators => limits.head_timeout_ms,
                 ConnectionState::ExpectBody(_) | ConnectionState::ExpectLook(_) => {

@@ -37,9 +37,12 @@ impl<U: UpperLayer> Http<U> {
             return self.go_on_writing(key);
         }
         self.stats.forget_write(connection.write_under_way());
-        connection.in_flight = true;
+        let is_new = !std::mem::replace(&mut connection.in_flight, true);
         connection.since = now;
         self.stats.count_write(rest);
+        if is_new {
+            self.note_unread(key);
+        }
         self.hold_unwritten(key, rest, upper);
         self.arm(key);
     }
@@ -50,7 +53,9 @@ impl<U: UpperLayer> Http<U> {
             return;
         };
         self.stats.forget_write(connection.write_under_way());
-        connection.in_flight = false;
+        if std::mem::replace(&mut connection.in_flight, false) {
+            self.forget_unread(key);
+        }
         self.settle_alone(key);
         let Some(connection) = self.connections.get_mut(key) else {
             return;

@@ -28,9 +28,9 @@ impl<U: UpperLayer> Http<U> {
             _ if !is_drained => Err(StaysBecause::NotDrained),
             _ if connection.hold != Hold::No => Err(StaysBecause::AnswerHeld),
             _ if connection.close_when_written => Err(StaysBecause::Ending),
-            ConnectionState::Lingering => Err(StaysBecause::Ending),
-            ConnectionState::ExpectHead if connection.word.is_none() => Ok(None),
-            ConnectionState::ExpectHead
+            ConnectionState::Lingering(_) => Err(StaysBecause::Ending),
+            ConnectionState::ExpectHead(_) if connection.word.is_none() => Ok(None),
+            ConnectionState::ExpectHead(_)
             | ConnectionState::ExpectBody(_)
             | ConnectionState::ExpectLook(_)
             | ConnectionState::ExpectOperators
@@ -46,7 +46,7 @@ impl<U: UpperLayer> Http<U> {
         let connections = holders.filter_map(|&key| self.connections.get(key));
         connections.filter_map(|connection| match &connection.state {
             ConnectionState::ExpectBody(it) | ConnectionState::ExpectLook(it) => {
-                Some(RequestFields::of(&it.head, &it.head_bytes))
+                Some(self.fields_of(&it.head, &it.head_bytes))
             }
             _ => None,
         })

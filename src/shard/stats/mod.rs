@@ -21,7 +21,7 @@ pub use self::count_of_each::CountOfEach;
 pub use self::histogram::{BOUNDS_MS, Histogram};
 pub(super) use self::operations::{Operation, Operations};
 pub use self::operations::{OperationCounts, OperationEnd, OperationLabels};
-pub(super) use self::tools::name_in;
+pub(super) use self::tools::{name_in, text_in};
 
 /// All that one core has counted, and has, at a moment.
 #[derive(Clone, Debug, Default)]

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::super::wheel::Millis;
 use super::histogram::Histogram;
 use super::tools::{NO_TOOL, OTHER_TOOL, ToolNames};
+use crate::app::call::Outcome;
 use crate::mcp::{ProtocolVersion, RpcMethod};
 
 /// Series of one core: 64 tools, 4 revisions and a few outcomes of each.
@@ -59,6 +60,23 @@ pub enum OperationEnd {
     Cancelled,
     /// The code of a JSON-RPC error.
     Error(i32),
+}
+
+/// How the result of a tool ends that failed: the member is the last of all, and no text in it ends so.
+const FAILED_RESULT: &str = r#""isError":true}"#;
+
+impl OperationEnd {
+    /// Of a call that was not cancelled.
+    #[must_use]
+    pub fn of(outcome: &Outcome) -> OperationEnd {
+        match outcome {
+            Outcome::Error(error) => OperationEnd::Error(error.code),
+            Outcome::Result { json, .. } if json.ends_with(FAILED_RESULT) => {
+                OperationEnd::ToolFailed
+            }
+            _ => OperationEnd::Fine,
+        }
+    }
 }
 
 #[derive(Default)]

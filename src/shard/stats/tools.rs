@@ -124,16 +124,21 @@ const FIRST: &str = r#"{"name":""#;
 
 /// The member `name` of an object, if it is a string without escapes. The text is JSON, of which so little is read as that takes.
 pub(in crate::shard) fn name_in(object: &str) -> Option<&str> {
-    if let Some(rest) = object.strip_prefix(FIRST) {
-        return plain(rest);
+    match object.strip_prefix(FIRST) {
+        Some(rest) => plain(rest),
+        None => text_in(object, "name"),
     }
+}
+
+/// The same of another member.
+pub(in crate::shard) fn text_in<'a>(object: &'a str, name: &str) -> Option<&'a str> {
     let text = object.as_bytes();
     let mut at = 1;
     loop {
         at = first(text, at, |byte| !is_between(byte))?;
         let (key, end) = string(text, at)?;
         at = first(text, end, |byte| !is_between(byte))?;
-        if key == b"name" {
+        if key == name.as_bytes() {
             return plain(object.get(at..)?.strip_prefix('"')?);
         }
         at = value_end(text, at)?;

@@ -1,14 +1,26 @@
 //! What a driver asks of a shard for those who watch, and for the log.
 
-use super::{TraceId, TraceWish, Traced};
+use super::{TraceBegun, TraceId, TraceWish, Traced};
 use crate::shard::Shard;
+use crate::shard::exchange::Wire;
 use crate::shard::view::{EndReason, EndedRow};
 
 impl Shard {
-    /// Somebody watches from now on. Every core is told: who is watched may come. False: nobody who is called so is here now.
-    pub fn handle_trace(&mut self, wish: TraceWish) -> bool {
+    /// Somebody watches from now on. Every core is told: who is watched may come.
+    pub fn handle_trace(&mut self, wish: TraceWish) -> TraceBegun {
         let traces = self.http.begin_traces();
-        traces.begin(wish) && self.engine.begin_trace(traces, &wish)
+        match traces.begin(wish) {
+            true => self.engine.begin_trace(traces, &wish),
+            false => TraceBegun::NotHere,
+        }
+    }
+
+    /// Looks at some more of what a principal may have had before it was watched. Takes less than a millisecond, whatever there is.
+    pub fn search_for_trace(&mut self, id: TraceId) -> TraceBegun {
+        match self.http.traces() {
+            Some(traces) => self.engine.search_for_trace(traces, id),
+            None => TraceBegun::Here,
+        }
     }
 
     /// And no longer.

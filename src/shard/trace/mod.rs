@@ -11,6 +11,7 @@
 
 mod driven;
 mod messages;
+mod search;
 mod table;
 
 use std::fmt;
@@ -21,11 +22,23 @@ use crate::principal::PrincipalId;
 use crate::wire::operator_name::OperatorName;
 
 pub(super) use self::messages::AskedMessage;
+pub(super) use self::search::{SearchedPart, TraceSearch};
 pub(super) use self::table::{DELETE, GET, TraceMask, Traces};
 
 /// One who watches, of all that ever did on this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TraceId(pub u64);
+
+/// Whether whoever is to be watched is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TraceBegun {
+    /// And found.
+    Here,
+    /// Nobody here is called so.
+    NotHere,
+    /// It is not known yet what a principal has open: [`Shard::search_for_trace`](super::Shard::search_for_trace) goes on with that.
+    Searching,
+}
 
 /// Who is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 use super::messages::{self, AskedMessage, contents, each_data};
+use super::search::TraceSearch;
 use super::{TraceEvent, TraceId, TraceKind, TraceTarget, TraceWish, Traced};
 use crate::limits::{TRACE_WAITING_BYTES_MAX, TRACE_WAITING_MAX, TRACES_MAX};
 use crate::mcp::RpcMethod;
@@ -30,6 +31,8 @@ pub(in crate::shard) struct TraceKey {
 pub(in crate::shard) struct Traces {
     watchers: [Option<TraceWatcher>; TRACES_MAX],
     exchanges: HashMap<TraceKey, TracedExchange>,
+    /// Principals of whom not all that was there before is found yet; one for each who watches, at most.
+    pub(super) searches: VecDeque<TraceSearch>,
     waiting: VecDeque<Traced>,
     waiting_bytes: usize,
 }
@@ -93,6 +96,7 @@ impl Traces {
     /// True: nobody is left.
     pub(in crate::shard) fn end(&mut self, id: TraceId) -> bool {
         let is_it = |it: &Option<TraceWatcher>| it.as_ref().is_some_and(|it| it.wish.id == id);
+        self.searches.retain(|it| it.id != id);
         if let Some(number) = self.watchers.iter().position(is_it) {
             self.watchers[number] = None;
             let left = !TraceMask::of(number).0;
@@ -260,6 +264,19 @@ impl Traces {
         self.tell(traced.watched_by, event);
     }
 
+    /// What was asked on one exchange is answered on another one, which is a stream.
+    pub(in crate::shard) fn answered_on(
+        &mut self,
+        exchange: impl Into<TraceKey>,
+        stream: impl Into<TraceKey>,
+    ) {
+        if let Some(traced) = self.exchanges.remove(&exchange.into())
+            && let Some(stream) = self.exchanges.get_mut(&stream.into())
+        {
+            stream.asked.extend(traced.asked);
+        }
+    }
+
     /// A stream begins on it.
     pub(in crate::shard) fn opened(&mut self, now: Millis, exchange: impl Into<TraceKey>) {
         let Some(traced) = self.exchanges.get_mut(&exchange.into()) else {
@@ -297,6 +314,10 @@ impl Traces {
             return;
         };
         each_data(events, |data| {
+            // No message is anything else. What HTTP+SSE begins with is none, and has the session's secret in it.
+            if !data.starts_with(b"{") {
+                return;
+            }
             let sent = messages::read(data);
             let event = match (&sent.method, &sent.id) {
                 (None, Some(id)) => {
@@ -380,14 +401,30 @@ impl Traces {
     }
 
     pub(in crate::shard) fn poll(&mut self) -> Option<Traced> {
+        // Nobody reads on after an end: what they missed comes before it.
+        if let Some(missed) = self.missed_before_end() {
+            return Some(missed);
+        }
         if let Some(traced) = self.waiting.pop_front() {
             if let Traced::Event { event, .. } = &traced {
                 self.waiting_bytes -= event.held_bytes();
             }
             return Some(traced);
         }
-        let watchers = self.watchers.iter_mut().flatten();
-        let missing = watchers.into_iter().find(|it| it.missed > 0)?;
+        self.missed_of(|_| true)
+    }
+
+    fn missed_before_end(&mut self) -> Option<Traced> {
+        let ends_for = match self.waiting.front()? {
+            Traced::Event { to, event } if event.kind == TraceKind::End => to.clone(),
+            _ => return None,
+        };
+        self.missed_of(|id| ends_for.contains(&id))
+    }
+
+    fn missed_of(&mut self, is_meant: impl Fn(TraceId) -> bool) -> Option<Traced> {
+        let mut watchers = self.watchers.iter_mut().flatten();
+        let missing = watchers.find(|it| it.missed > 0 && is_meant(it.wish.id))?;
         Some(Traced::Missed {
             to: missing.wish.id,
             count: std::mem::take(&mut missing.missed),
@@ -427,7 +464,8 @@ impl Traces {
         self.push(whole, event);
     }
 
-    fn push(&mut self, to: Vec<TraceId>, event: TraceEvent) {
+    /// The end of whoever is watched by name always has room: it is the last that their watchers hear, and there is one.
+    fn push(&mut self, mut to: Vec<TraceId>, event: TraceEvent) {
         let bytes = event.held_bytes();
         let has_room = self.waiting.len() < TRACE_WAITING_MAX
             && self.waiting_bytes + bytes <= TRACE_WAITING_BYTES_MAX;
@@ -435,8 +473,17 @@ impl Traces {
             self.waiting_bytes += bytes;
             return self.waiting.push_back(Traced::Event { to, event });
         }
+        let is_end = event.kind == TraceKind::End;
         for watcher in self.watchers.iter_mut().flatten() {
-            watcher.missed += u64::from(to.contains(&watcher.wish.id));
+            let TraceWish { id, target, .. } = watcher.wish;
+            if !(is_end && matches!(target, TraceTarget::Named(_))) && to.contains(&id) {
+                watcher.missed += 1;
+                to.retain(|it| *it != id);
+            }
+        }
+        if !to.is_empty() {
+            self.waiting_bytes += bytes;
+            self.waiting.push_back(Traced::Event { to, event });
         }
     }
 }

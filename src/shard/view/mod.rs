@@ -7,10 +7,12 @@
 //!
 //! Nothing in an answer lets anybody use a session: its secret is in none of these types.
 
+mod connection;
 mod place;
 mod question;
 mod row;
 
+pub use self::connection::{ConnectionRow, ConnectionsPortion, ConnectionsQuestion};
 pub use self::place::{Part, RowPosition, ViewPlace};
 pub use self::question::{RowState, RowsQuestion, SessionFilter, SortBy, ViewOrder, ViewQuestion};
 pub use self::row::{
@@ -18,10 +20,14 @@ pub use self::row::{
     StreamDetail, StreamKind, ViewAnswer,
 };
 
-use super::{Millis, Shard};
+use super::{Closed, Millis, Shard};
+use crate::wire::operator_name::ConnectionName;
 
 /// What a portion looks at, in entries: some tenths of a millisecond, of the one that nobody else may wait for longer.
 pub const LOOKED_AT_ONCE: usize = 512;
+
+/// Connections are looked at in passing: hardly any of them has anything to show.
+const SLOTS_AT_ONCE: u32 = 4 * LOOKED_AT_ONCE as u32;
 
 /// What a portion ends: each takes as long as a look at some dozens.
 pub const ENDED_AT_ONCE: usize = 32;
@@ -30,8 +36,47 @@ impl Shard {
     /// What an operator asks, or wants. Takes less than a millisecond, whatever there is.
     pub fn handle_view(&mut self, now: Millis, question: &ViewQuestion) -> ViewAnswer {
         self.at(now);
-        let answer = self.engine.handle_view(&mut self.http, question);
+        let answer = match question {
+            ViewQuestion::Connections(asked) => {
+                ViewAnswer::Connections(self.connections_from(*asked))
+            }
+            ViewQuestion::EndConnection(name) => self.end_connection(name),
+            _ => self.engine.handle_view(&mut self.http, question),
+        };
         self.go_on();
         answer
+    }
+
+    fn connections_from(&self, asked: ConnectionsQuestion) -> ConnectionsPortion {
+        let mut portion = ConnectionsPortion::default();
+        let end = asked.from.saturating_add(SLOTS_AT_ONCE);
+        for slot in asked.from..end {
+            if slot as usize >= self.http.slot_count() {
+                return portion;
+            }
+            if portion.rows.len() == LOOKED_AT_ONCE {
+                portion.next = Some(slot);
+                return portion;
+            }
+            let seen = self.http.seen_in(slot);
+            let seen = seen.filter(|it| !asked.only_slow || it.unwritten.blocked_since.is_some());
+            portion
+                .rows
+                .extend(seen.map(|it| self.engine.connection_row(&it)));
+        }
+        portion.next = Some(end);
+        portion
+    }
+
+    fn end_connection(&mut self, name: &ConnectionName) -> ViewAnswer {
+        let key = self.engine.connection_named(name);
+        match key.filter(|key| self.http.is_open(*key)) {
+            Some(key) => {
+                self.http.close_connection(key, Closed::Operator);
+                let next = None;
+                ViewAnswer::Ended { count: 1, next }
+            }
+            None => ViewAnswer::Missing(MissingRow::Unknown),
+        }
     }
 }

@@ -2,12 +2,13 @@
 
 use serde_json::Value;
 
+use super::connection::ConnectionsQuestion;
 use super::place::{Part, RowPosition, ViewPlace};
 use super::row::SessionRow;
 use crate::app::call::Topic;
 use crate::mcp::Era;
 use crate::principal::PrincipalId;
-use crate::wire::operator_name::OperatorName;
+use crate::wire::operator_name::{ConnectionName, OperatorName};
 
 /// One question to one core.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,10 @@ pub enum ViewQuestion {
     Drain(OperatorName),
     /// What ended last.
     Ended,
+    /// Who is connected.
+    Connections(ConnectionsQuestion),
+    /// It is cut now.
+    EndConnection(ConnectionName),
     /// How many hear of it.
     Subscribers(Topic),
 }

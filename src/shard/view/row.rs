@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::super::Millis;
+use super::connection::ConnectionsPortion;
 use super::place::{RowPosition, ViewPlace};
 use crate::mcp::ProtocolVersion;
 use crate::principal::PrincipalId;
@@ -21,6 +22,7 @@ pub enum ViewAnswer {
     Draining,
     /// The oldest first.
     LastEnded(Vec<EndedRow>),
+    Connections(ConnectionsPortion),
     /// So many.
     Subscribers(usize),
     Missing(MissingRow),
@@ -89,7 +91,7 @@ pub struct SessionRow {
     pub pending_bytes: u64,
     /// Since when the kernel has not taken all that is written to it.
     pub blocked_since: Option<Millis>,
-    /// Requests and notifications of its client.
+    /// Of its client, the one that opened it included. Notifications and answers are none, nor are GET and DELETE.
     pub requests: u32,
     /// Events that were written to it.
     pub events: u32,

@@ -2,9 +2,12 @@
 //! (which most of them do not keep), or not at all. And behind a Traefik as everybody has one.
 
 use super::fleet::{PLAIN, Plan, however_clients_are_routed};
-use crate::clients::{Client, board, conformance};
+use crate::clients::{Client, OVER_SSE, board, conformance};
 
 however_clients_are_routed! { by_name "node", by_cookie "cookie", in_turns "none", plainly PLAIN => {
+    typescript_v1_2024_11_05 => conformance("typescript_v1.mjs", OVER_SSE);
+    typescript_v2_2024_11_05 => conformance("typescript_v2.mjs", OVER_SSE);
+    python_2024_11_05 => conformance("python_client.py", OVER_SSE);
     typescript_v1_2025_11_25 => conformance("typescript_v1.mjs", "2025-11-25");
     typescript_v2_2025_11_25 => conformance("typescript_v2.mjs", "2025-11-25");
     typescript_v2_2026_07_28 => conformance("typescript_v2.mjs", "2026-07-28");
@@ -15,6 +18,9 @@ however_clients_are_routed! { by_name "node", by_cookie "cookie", in_turns "none
 } }
 
 fn run(client: Client, affinity: &'static str, test: &'static str) {
-    let plan = Plan::routed(test, client.app, affinity);
+    let plan = Plan {
+        node_options: client.options(),
+        ..Plan::routed(test, client.app, affinity)
+    };
     plan.run(|mcp, admin, trust, scratch| client.check(mcp, admin, trust, scratch));
 }

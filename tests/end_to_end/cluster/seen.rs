@@ -4,6 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use super::client::Session;
 use super::node::{Node, peer_secret};
 use super::redis::Redis;
 use super::wait_until;
@@ -63,9 +64,14 @@ fn a_node_that_is_killed_and_a_redis_that_is_away() {
         bus["lastOffset"].as_u64() > Some(0) && bus["behindMs"] == 0 && bus["behindEntries"] == 0
     });
     nodes[1].kill();
+    // As soon as a heartbeat is missed: its key lives on for seconds.
+    let mut others = Vec::new();
     wait_until("it is gone", || {
-        states(&cluster(&nodes[0])) == pair("alive", "gone")
+        let (_, state) = states(&cluster(&nodes[0])).swap_remove(1);
+        others.push(state);
+        others.last().is_some_and(|it| it == "gone")
     });
+    assert!(others.iter().any(|it| it == "late"), "{others:?}");
     redis.stop();
     wait_until("Redis is away, and the log with it", || {
         let seen = cluster(&nodes[0]);
@@ -77,4 +83,37 @@ fn a_node_that_is_killed_and_a_redis_that_is_away() {
         seen["redis"]["up"] == true && seen["bus"]["behindMs"] == 0
     });
     nodes[0].stop().expect("it ends in good order");
+}
+
+/// Its sessions are all there for a minute.
+#[test]
+fn a_node_that_drains_and_one_that_takes_no_connections() {
+    let scratch = scratch_folder("cluster/seen-draining");
+    let redis = Redis::start(&scratch);
+    let secret = peer_secret(&scratch);
+    let url = redis.url();
+    let options = [
+        "--redis",
+        url.as_str(),
+        "--peer-secret-file",
+        secret.as_str(),
+        "--drain-notice",
+        "60s",
+    ];
+    let mut nodes = ["a", "b", "c"].map(|name| Node::start_with(name, &options, &scratch));
+    let state = |nodes: &[Node; 3], at: usize| states(&cluster(&nodes[0])).swap_remove(at).1;
+    wait_until("all are seen", || {
+        let seen = states(&cluster(&nodes[0]));
+        seen.len() == 3 && seen.iter().all(|(_, state)| state == "alive")
+    });
+    let drained = ureq::post(&format!("{}/drain", nodes[1].admin())).send_empty();
+    assert_eq!(drained.expect("an answer").status(), 202);
+    wait_until("it drains", || state(&nodes, 1) == "draining");
+    let session = Session::open(&nodes[2].mcp()).through(&nodes[0].mcp());
+    nodes[2].kill();
+    session.ping();
+    let now = state(&nodes, 2);
+    assert_eq!(now, "suspect", "before its heartbeat is missed");
+    nodes[1].kill();
+    nodes[0].kill();
 }

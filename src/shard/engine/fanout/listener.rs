@@ -56,6 +56,8 @@ pub(in crate::shard) struct Listener {
     pub(super) pending: u32,
     /// Targeted messages may be waiting on the session's standalone stream, and leave together with topics.
     pub(in crate::shard) messages: bool,
+    /// Of HTTP+SSE: its events are called `message` and have no ids, since nobody comes back for them.
+    pub(in crate::shard::engine) is_named: bool,
     /// In `Fanout::ready`.
     pub(super) queued: bool,
     /// Topic events that were written so far. For operators, as the next two.

@@ -101,6 +101,7 @@ impl Fanout {
             slots: None,
             pending: 0,
             messages: false,
+            is_named: false,
             queued: false,
             events: 0,
             opened_at_s: 0,
@@ -111,6 +112,13 @@ impl Fanout {
     pub(super) fn set_voice(&mut self, key: ListenerKey, kind: ListenerKind) {
         if let Some(listener) = self.listeners.get_mut(key) {
             listener.kind = kind;
+        }
+    }
+
+    /// Whether its events are those of HTTP+SSE.
+    pub(super) fn name_events(&mut self, key: ListenerKey, is_named: bool) {
+        if let Some(listener) = self.listeners.get_mut(key) {
+            listener.is_named = is_named;
         }
     }
 

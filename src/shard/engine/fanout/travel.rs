@@ -92,6 +92,8 @@ impl Fanout {
             pending: _,
             // Its stream's messages say so.
             messages: _,
+            // Its session's revision does.
+            is_named: _,
             queued: _,
             events,
             opened_at_s,
@@ -185,6 +187,7 @@ impl Fanout {
             slots: None,
             pending: 0,
             messages: false,
+            is_named: false,
             queued: false,
             events,
             opened_at_s,

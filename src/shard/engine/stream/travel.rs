@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::super::keys::SessionKey;
 use super::super::wheel::{Millis, Timer};
-use super::{EventQueue, MESSAGE_OVERHEAD_BYTES, OutgoingMessage, QueuedEvent, STANDALONE, Stream};
+use super::{
+    EventQueue, MESSAGE_OVERHEAD_BYTES, OutgoingMessage, QueuedEvent, STANDALONE, Stream,
+    owed_bytes,
+};
 use crate::budget::Charge;
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -36,6 +39,9 @@ struct PackedMessage {
     data: String,
     /// It counts among what the session's client has of the node's memory.
     of_client: bool,
+    /// It is an answer on a stream that is all of its session.
+    #[serde(default)]
+    is_owed: bool,
 }
 
 impl Stream {
@@ -66,6 +72,7 @@ impl Stream {
             written,
             bytes: _,
             written_bytes: _,
+            owed_bytes: _,
             has_large: _,
         } = queue;
         PackedStream {
@@ -89,6 +96,7 @@ impl QueuedEvent {
         let QueuedEvent {
             // Counted back from the next one's.
             sequence: _,
+            is_owed,
             message,
         } = self;
         // Others may have it too.
@@ -96,6 +104,7 @@ impl QueuedEvent {
         PackedMessage {
             data: String::from_utf8_lossy(data).into_owned(),
             of_client: _charge.share().is_some(),
+            is_owed,
         }
     }
 }
@@ -132,10 +141,18 @@ impl PackedStream {
         } = self;
         let first = next_sequence - messages.len() as u32;
         let event = |(sequence, it): (u32, PackedMessage)| {
-            let PackedMessage { data, of_client } = it;
+            let PackedMessage {
+                data,
+                of_client,
+                is_owed,
+            } = it;
             let charge = charge(data.len() + MESSAGE_OVERHEAD_BYTES, of_client);
             let message: Rc<OutgoingMessage> = OutgoingMessage::new(data.as_bytes(), charge);
-            QueuedEvent { sequence, message }
+            QueuedEvent {
+                sequence,
+                is_owed,
+                message,
+            }
         };
         let events = (first..).zip(messages).map(event).collect();
         Stream {
@@ -171,6 +188,7 @@ impl EventQueue {
         Some(Box::new(EventQueue {
             bytes,
             written_bytes: lengths().take(written).sum(),
+            owed_bytes: owed_bytes(events.range(written..)),
             written,
             has_large: largest > bytes_max,
             events,

@@ -112,7 +112,7 @@ impl Engine {
             return;
         };
         let answers = session.streams.iter();
-        let answers = answers.filter(|_| session.version.has_priming());
+        let answers = answers.filter(|_| session.version().has_priming());
         let streams: Vec<StreamKey> = session.standalone.iter().chain(answers).copied().collect();
         for stream in streams {
             let Some(exchange) = self.streams.get(stream).and_then(|it| it.exchange) else {
@@ -120,8 +120,10 @@ impl Engine {
             };
             wire.end_after_answer(exchange);
             self.emit_retry(wire, exchange);
-            self.interrupted(wire, stream);
-            wire.end_stream(exchange);
+            if !self.end_with_stream(wire, stream, Closed::Draining) {
+                self.interrupted(wire, stream);
+                wire.end_stream(exchange);
+            }
         }
     }
 

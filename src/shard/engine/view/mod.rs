@@ -4,7 +4,9 @@
 //! `rows` lists them, `detail` tells of one, `acts` ends and drains, `records` remembers those that are over.
 
 mod acts;
+mod connections;
 mod detail;
+mod errors;
 mod records;
 mod rows;
 
@@ -61,6 +63,10 @@ impl Engine {
             },
             ViewQuestion::Subscribers(topic) => {
                 ViewAnswer::Subscribers(self.fanout.subscriber_count(topic))
+            }
+            // The wire has those.
+            ViewQuestion::Connections(_) | ViewQuestion::EndConnection(_) => {
+                ViewAnswer::Missing(MissingRow::Unknown)
             }
             ViewQuestion::Ended => ViewAnswer::LastEnded(self.records.ended().cloned().collect()),
         }

@@ -6,11 +6,13 @@ use std::collections::VecDeque;
 use super::super::fanout::{Listener, ListenerKey};
 use super::super::session_lifecycle::SessionEnding;
 use super::super::{Closed, Engine, SessionKey};
+use super::errors::Errors;
 use super::{ms, principal_of};
 use crate::app::call::SessionEnd;
-use crate::limits::{ENDED_KEPT, ERROR_TEXT_CHARS_MAX, ERRORS_KEPT, ERRORS_TOLD};
+use crate::limits::{ENDED_KEPT, ERROR_TEXT_CHARS_MAX};
 use crate::mcp::{ProtocolVersion, RpcError};
 use crate::shard::view::{ClientName, EndReason, EndedRow, LastError};
+use crate::wire::json_rpc::{Invalid, Message};
 use crate::wire::operator_name::OperatorName;
 
 #[derive(Default)]
@@ -20,7 +22,7 @@ pub(in crate::shard::engine) struct Records {
     untold: usize,
     /// Those that went before anybody was told of them.
     overtaken: Vec<(EndReason, u64)>,
-    errors: VecDeque<(SessionKey, LastError)>,
+    errors: Errors,
 }
 
 impl Records {
@@ -63,10 +65,7 @@ impl Records {
 
     /// The last ones of a session, the oldest first.
     pub(super) fn errors_of(&self, session: SessionKey) -> Vec<LastError> {
-        let own = self.errors.iter().rev().filter(|(key, _)| *key == session);
-        let mut last: Vec<LastError> = own.take(ERRORS_TOLD).map(|(_, it)| it.clone()).collect();
-        last.reverse();
-        last
+        self.errors.of(session)
     }
 }
 
@@ -84,7 +83,7 @@ impl Engine {
         let events = listener.map_or(0, |it| it.events);
         let ended = EndedRow {
             name: self.session_name(key),
-            version: session.version,
+            version: session.version(),
             client: session.client_info.info.as_deref().map(ClientName::of),
             principal: principal_of(listener),
             created_at: ms(session.created_at_s),
@@ -94,6 +93,7 @@ impl Engine {
             events: events.wrapping_add(session.messages),
         };
         self.records.note(ended);
+        self.records.errors.forget(key);
     }
 
     /// The same of a listen stream.
@@ -139,7 +139,18 @@ impl Engine {
             code: error.code,
             message: cut(&error.message),
         };
-        keep(&mut self.records.errors, (session, error), ERRORS_KEPT);
+        self.records.errors.note(session, error);
+    }
+
+    /// Of a batch. What is no message is answered, and is no request.
+    pub(in crate::shard::engine) fn count_requests_among(
+        &mut self,
+        session: SessionKey,
+        messages: &[Result<Message<'_>, Invalid<'_>>],
+    ) {
+        let is_request = |it: &&_| matches!(it, Ok(Message::Request { .. }));
+        let count = messages.iter().filter(is_request).count();
+        self.count_requests(session, count as u32);
     }
 
     pub(in crate::shard::engine) fn count_requests(&mut self, session: SessionKey, count: u32) {
@@ -160,6 +171,8 @@ impl SessionEnding {
     pub(in crate::shard::engine) fn reason(self) -> EndReason {
         match self {
             SessionEnding::WithTheProcess => EndReason::Draining,
+            SessionEnding::WithItsStream(why) => why.into(),
+            SessionEnding::Over(SessionEnd::Left) => EndReason::PeerLeft,
             SessionEnding::Over(SessionEnd::Deleted) => EndReason::Deleted,
             SessionEnding::Over(SessionEnd::Idle) => EndReason::Idle,
             SessionEnding::Over(SessionEnd::MadeRoom) => EndReason::Evicted,
@@ -169,7 +182,7 @@ impl SessionEnding {
     }
 }
 
-/// Of the connection of a listen stream.
+/// Of the connection of a listen stream, or of a session that is its stream.
 impl From<Closed> for EndReason {
     fn from(why: Closed) -> Self {
         match why {

@@ -124,7 +124,7 @@ impl Engine {
         let listener = self.fanout.listener(session.listener);
         let mut row = SessionRow {
             name: self.session_name(key),
-            version: session.version,
+            version: session.version(),
             client: session.client_info.info.as_deref().map(ClientName::of),
             principal: principal_of(listener),
             core: self.core,
@@ -142,6 +142,9 @@ impl Engine {
                 .map_or(0, |it| it.events)
                 .wrapping_add(session.messages),
         };
+        let unread = wire.unread_by(key.into());
+        row.pending_bytes += unread.bytes as u64;
+        row.blocked_since = unread.blocked_since;
         for stream in session.standalone.iter().chain(&session.streams) {
             let Some(stream) = self.streams.get(*stream) else {
                 continue;

@@ -119,7 +119,10 @@ impl PackedConnection {
             names_principals,
         } = self;
         Connection {
-            state: owner.map_or(ConnectionState::ExpectHead, ConnectionState::ExpectAnswer),
+            state: owner.map_or(
+                ConnectionState::ExpectHead(None),
+                ConnectionState::ExpectAnswer,
+            ),
             is_stream: is_stream && owner.is_some(),
             scanned: (inbox.len() as u32).min(scanned),
             inbox: (!inbox.is_empty()).then(|| Box::new(inbox)),
