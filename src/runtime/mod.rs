@@ -52,6 +52,7 @@ mod trace_sink;
 mod turns;
 mod unsent;
 mod watchdog;
+mod writing;
 
 pub(crate) use self::clock::{began_ns, continue_from, now, unix_ms, unix_ms_of};
 pub use self::cluster_handle::{ClusterAccess, ClusterHandle, SessionOwner};

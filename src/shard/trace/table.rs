@@ -444,24 +444,14 @@ impl Traces {
                 false => bare.push(watcher.wish.id),
             }
         }
-        if !bare.is_empty() {
-            let event = match whole.is_empty() {
-                true => TraceEvent {
-                    contents: None,
-                    ..event
-                },
-                false => {
-                    let copy = TraceEvent {
-                        contents: None,
-                        ..event.clone()
-                    };
-                    self.push(whole, event);
-                    copy
-                }
-            };
-            return self.push(bare, event);
+        if bare.is_empty() {
+            return self.push(whole, event);
         }
-        self.push(whole, event);
+        if !whole.is_empty() {
+            self.push(whole, event.clone());
+        }
+        let contents = None;
+        self.push(bare, TraceEvent { contents, ..event });
     }
 
     /// The end of whoever is watched by name always has room: it is the last that their watchers hear, and there is one.
