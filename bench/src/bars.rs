@@ -253,6 +253,51 @@ pub(crate) fn stalled(results: &Value) -> Vec<Bar> {
     others.chain(held).collect()
 }
 
+/// A page of metrics each second costs nothing that can be told from noise, or a hundredth.
+pub(crate) fn observed(costs: &[Value]) -> Vec<Bar> {
+    let mut bars = Vec::new();
+    for cost in costs {
+        let mut lookers = items(&cost["lookers"]).iter();
+        let Some(scraped) = lookers.find(|it| text(it, "looker") == "scraper") else {
+            continue;
+        };
+        for (what, figure) in [("CPU", "cpu"), ("p99", "p99")] {
+            let noise = number(cost, &format!("noise/{figure}/most")).unwrap_or(0.0);
+            bars.push(Bar::goal(
+                format!(
+                    "{what}, scraped each second × nobody looks, {}",
+                    text(cost, "what")
+                ),
+                Wanted::AtMost(noise.max(1.01)),
+                number(scraped, &format!("ratios/{figure}/median")),
+            ));
+        }
+    }
+    bars
+}
+
+/// A list of ten thousand sessions.
+pub(crate) fn listed(results: &Value) -> Vec<Bar> {
+    let lists = items(&results["lists"]).iter().map(|list| {
+        Bar::goal(
+            format!("ms to the end of {}, p99", text(list, "question")),
+            Wanted::AtMost(50.0),
+            number(list, "answer/p99_us").map(|us| us / 1000.0),
+        )
+    });
+    let portions = items(&results["portions"]).iter().map(|kind| {
+        Bar::goal(
+            format!(
+                "µs of a core for a list at a time, most, {}",
+                text(kind, "what")
+            ),
+            Wanted::AtMost(1_000.0),
+            number(kind, "max_us"),
+        )
+    });
+    lists.chain(portions).collect()
+}
+
 /// None, within noise: two standard errors, or a byte.
 pub(crate) fn churn(results: &Value) -> Vec<Bar> {
     let error = number(results, "resident_slope_error").map(|error| {

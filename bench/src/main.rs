@@ -14,6 +14,7 @@ mod load;
 mod loader;
 mod machine;
 mod memory;
+mod observer;
 mod plot;
 mod proxy;
 mod reading;
@@ -32,8 +33,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use self::scenarios::{
-    all, authenticated, burst, churn, cores, disturbed, fanout as fan_out, forwarding, greedy,
-    growth, idle, ladder, leaving, peers, requests, stalled,
+    all, authenticated, burst, churn, cores, counted, disturbed, fanout as fan_out, forwarding,
+    greedy, growth, idle, ladder, leaving, listed, observed, peers, requests, stalled,
 };
 
 /// What can go wrong ends a run, with a sentence.
@@ -43,7 +44,7 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 ///
 /// Needs two CPUs that are otherwise idle: servers run on the first, clients on the second. Nothing but this machine is
 /// ever contacted, but for the registries that `peers` and `requests` install from the first time. Without a scenario all
-/// of them run, in about half an hour; with `all --quick` in about five minutes.
+/// of them run, in about three quarters of an hour; with `all --quick` in about seven minutes.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -79,6 +80,17 @@ enum Scenario {
     /// wrk asks a server that asks nobody who they are and one with `--auth jwt`, in turns; and streams are opened of which each
     /// is another principal's.
     Authenticated(authenticated::AuthenticatedOptions),
+    /// Somebody who looks: what metrics that are scraped and traces that are watched cost
+    ///
+    /// Requests and fan-out in turns of one run: while nobody looks, while `/metrics` is scraped each second, and while the trace
+    /// of one session or of everything is watched.
+    Observed(observed::ObservedOptions),
+    /// An operator's list of sessions: when it is there, and how long others wait for the core meanwhile
+    Listed(listed::ListedOptions),
+    /// Instructions for an event and for a request, by callgrind
+    ///
+    /// Needs valgrind. The same on every run: nothing else has to be idle.
+    Counted(counted::CountedOptions),
     /// Sessions opened and closed: how many a second, and whether memory stays behind
     Churn(churn::ChurnOptions),
     /// Publishing at higher and higher rates: times of receipt up to where the server is full
@@ -138,6 +150,9 @@ impl Scenario {
             Scenario::Stalled(options) => stalled::run(options),
             Scenario::Greedy(options) => greedy::run(options),
             Scenario::Authenticated(options) => authenticated::run(options),
+            Scenario::Observed(options) => observed::run(options),
+            Scenario::Listed(options) => listed::run(options),
+            Scenario::Counted(options) => counted::run(options),
             Scenario::Churn(options) => churn::run(options),
             Scenario::Ladder(options) => ladder::run(options),
             Scenario::Cores(options) => cores::run(options),

@@ -243,6 +243,11 @@ impl Server {
         self.listen
     }
 
+    /// Where operators ask.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
     pub(crate) fn memory(&self) -> Outcome<Memory> {
         machine::memory(self.child.id())
     }

@@ -1,5 +1,6 @@
-//! Counted, not timed: work for callgrind, which says how many instructions a core spends on a request and on an event. Run
-//! twice with another `COUNT`, the difference of both over the difference of the counts is what one of them takes:
+//! Counted, not timed: work for callgrind, which says how many instructions a core spends on a request and on an event.
+//! `pinfold-bench counted` runs each twice with another `COUNT`: the difference of both over the difference of the counts is what
+//! one of them takes. By hand:
 //!
 //! ```sh
 //! test=$(cargo test --release -p pinfold-bench --test instructions --no-run 2>&1 | sed -n 's/.*(\(.*\))/\1/p')

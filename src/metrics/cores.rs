@@ -18,7 +18,7 @@ pub(super) struct CoresCollector {
 }
 
 /// All that is put together here, for a registry to know that nobody else says it.
-const NAMES: [&str; 26] = [
+const NAMES: [&str; 27] = [
     "mcp_server_operation_duration_seconds",
     "mcp_server_session_duration_seconds",
     "pinfold_blocked_streams",
@@ -28,6 +28,7 @@ const NAMES: [&str; 26] = [
     "pinfold_connections",
     "pinfold_connections_closed_total",
     "pinfold_core_busy_seconds_total",
+    "pinfold_core_waited_seconds_total",
     "pinfold_deliveries_total",
     "pinfold_forwards_total",
     "pinfold_http_refusals_total",
@@ -180,6 +181,11 @@ fn counters(node: &NodeReading, families: &mut Families) {
     let family = families.counter("pinfold_core_busy_seconds_total", help);
     let busy = each_core(node, |it| it.busy.as_secs_f64());
     family.each("core", busy).end();
+    let help =
+        "Seconds for which the thread of a core had something to do and no CPU, which others had.";
+    let family = families.counter("pinfold_core_waited_seconds_total", help);
+    let waited = each_core(node, |it| it.waited.as_secs_f64());
+    family.each("core", waited).end();
 }
 
 fn gauges(node: &NodeReading, families: &mut Families) {

@@ -50,6 +50,8 @@ pub struct CoreReading {
     pub forwards: ForwardCounts,
     /// For how long its thread has had a CPU.
     pub busy: Duration,
+    /// For how long it had something to do and no CPU.
+    pub waited: Duration,
     /// Messages that wait for it.
     pub mailbox: usize,
     /// Since its thread was last heard of.

@@ -36,6 +36,7 @@ pub(super) fn reader(
                 stats: core.stats,
                 forwards: core.forwards,
                 busy: core.busy,
+                waited: core.waited,
                 mailbox: waiting.get(number).copied().unwrap_or(0),
                 silent: silent.map_or(Duration::ZERO, |(_, silent)| *silent),
             }

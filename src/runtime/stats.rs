@@ -1,6 +1,8 @@
 //! What the cores have counted, where other threads read it: each core writes a copy over its place a few times a second, and
 //! never waits for a reader. A place that is being read stays as it is until the next time.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +31,8 @@ pub(crate) struct CoreReport {
     pub(crate) forwarded: usize,
     /// For how long its thread has had a CPU. What the kernel does for it counts as well.
     pub(crate) busy: Duration,
+    /// For how long it had something to do and no CPU, which others had. Zero where the kernel does not count it.
+    pub(crate) waited: Duration,
 }
 
 impl StatsBoard {
@@ -60,6 +64,7 @@ impl StatsBoard {
             report.forwarded = forwarding.count();
         }
         report.busy = busy();
+        report.waited = waited();
     }
 }
 
@@ -71,6 +76,20 @@ fn busy() -> Duration {
         seconds.try_into().unwrap_or(0),
         nanoseconds.try_into().unwrap_or(0),
     )
+}
+
+thread_local! {
+    /// What the scheduler has counted of this thread: nanoseconds with a CPU, and nanoseconds in wait for one.
+    static SCHEDULED: Option<File> = File::open("/proc/thread-self/schedstat").ok();
+}
+
+fn waited() -> Duration {
+    let mut text = [0; 64];
+    let count = SCHEDULED.with(|file| file.as_ref()?.read_at(&mut text, 0).ok());
+    let text = text.get(..count.unwrap_or(0)).unwrap_or_default();
+    let second = text.split(|byte| *byte == b' ').nth(1);
+    let second = second.and_then(|field| std::str::from_utf8(field).ok()?.parse().ok());
+    Duration::from_nanos(second.unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -85,6 +104,19 @@ mod tests {
             sum = std::hint::black_box(sum + 1);
         }
         assert!(busy() > before);
+    }
+
+    #[test]
+    fn a_thread_that_others_keep_from_a_cpu() {
+        if std::fs::read("/proc/thread-self/schedstat").is_err() {
+            return;
+        }
+        let before = waited();
+        // From being woken to running is a wait, however short it is.
+        while waited() == before {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(waited() > before);
     }
 
     #[test]

@@ -52,6 +52,7 @@ const OF_ONE_CLIENT: &[&str] = &[
 const OF_ANY_VALUE: &[&str] = &[
     "pinfold_connections ",
     "pinfold_core_busy_seconds_total{core=\"0\"} ",
+    "pinfold_core_waited_seconds_total{core=\"0\"} ",
     "pinfold_thread_last_beat_seconds{thread=\"core-0\"} ",
     "pinfold_thread_last_beat_seconds{thread=\"control\"} ",
     "pinfold_memory_line_bytes{line=\"subscriptions\"} ",

@@ -13,6 +13,8 @@ pub(crate) struct Admin {
     reader: ResponseReader,
     answer: Answer,
     publish: Vec<u8>,
+    /// What it answered last.
+    text: Vec<u8>,
 }
 
 #[derive(Default)]
@@ -39,6 +41,7 @@ impl Admin {
             reader: ResponseReader::default(),
             answer: Answer::default(),
             publish: request(address, "POST /publish", publish.as_bytes()),
+            text: Vec::new(),
         })
     }
 
@@ -50,8 +53,31 @@ impl Admin {
         Ok(())
     }
 
-    pub(super) fn non_blocking(&self) -> Outcome<()> {
+    /// The same, with what was answered.
+    pub(crate) fn read(&mut self, what: &str) -> Outcome<&[u8]> {
+        self.ask(what, b"")?;
+        Ok(&self.text)
+    }
+
+    /// Asks; [`poll`](Admin::poll) reads the answer. Only after [`non_blocking`](Admin::non_blocking).
+    pub(crate) fn begin(&mut self, what: &str) -> Outcome<()> {
+        Ok(self.socket.write_all(&request(self.address, what, b""))?)
+    }
+
+    /// Reads once, after [`begin`](Admin::begin): whether the answer is whole now. None: nothing was there.
+    pub(crate) fn poll(&mut self, scratch: &mut [u8]) -> Outcome<Option<bool>> {
+        match self.socket.peek(&mut [0]) {
+            Err(fault) if fault.kind() == ErrorKind::WouldBlock => Ok(None),
+            _ => self.receive(scratch).map(Some),
+        }
+    }
+
+    pub(crate) fn non_blocking(&self) -> Outcome<()> {
         Ok(self.socket.set_nonblocking(true)?)
+    }
+
+    pub(crate) fn blocking(&self) -> Outcome<()> {
+        Ok(self.socket.set_nonblocking(false)?)
     }
 
     pub(super) fn publish(&mut self) -> Outcome<()> {
@@ -83,10 +109,11 @@ impl Admin {
             return Ok(false);
         }
         let answer = std::mem::take(&mut self.answer);
+        self.text = answer.text;
         match answer.status {
             200..300 => Ok(true),
             status => {
-                let text = String::from_utf8_lossy(&answer.text);
+                let text = String::from_utf8_lossy(&self.text);
                 Err(format!("the admin listener answered {status}: {text}").into())
             }
         }

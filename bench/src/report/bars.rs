@@ -2,7 +2,7 @@
 
 use crate::Outcome;
 use crate::bars::{self, Bar};
-use crate::reading::Reading;
+use crate::reading::{Reading, items};
 
 /// Those of the scenarios that were run.
 pub(super) fn of(record: &Reading) -> Outcome<Vec<Bar>> {
@@ -15,6 +15,8 @@ pub(super) fn of(record: &Reading) -> Outcome<Vec<Bar>> {
         bars::idle(&of("idle")?),
         bars::disturbed(&of("disturbed")?),
         bars::stalled(&of("stalled")?),
+        bars::observed(items(&of("observed")?)),
+        bars::listed(&of("listed")?),
         bars::churn(&of("churn")?),
         bars::ladder(&of("ladder")?),
     ];

@@ -31,7 +31,7 @@ pub(crate) struct AllOptions {
 
 pub(crate) fn run(options: &AllOptions) -> Outcome<()> {
     if options.wants("forwarding") {
-        // Better told now than in half an hour.
+        // Better told now than in an hour.
         redis::present()?;
     }
     let started = Instant::now();

@@ -8,6 +8,7 @@ pub(crate) mod authenticated;
 pub(crate) mod burst;
 pub(crate) mod churn;
 pub(crate) mod cores;
+pub(crate) mod counted;
 pub(crate) mod disturbed;
 pub(crate) mod fanout;
 pub(crate) mod forwarding;
@@ -16,6 +17,8 @@ pub(crate) mod growth;
 pub(crate) mod idle;
 pub(crate) mod ladder;
 pub(crate) mod leaving;
+pub(crate) mod listed;
+pub(crate) mod observed;
 pub(crate) mod peers;
 pub(crate) mod requests;
 mod session;
@@ -33,7 +36,7 @@ use crate::machine::{LOADER_CPU, pin_to, raise_open_files};
 use crate::server::Program;
 
 /// Those that matter most come first.
-pub(crate) const SCENARIOS: [&str; 15] = [
+pub(crate) const SCENARIOS: [&str; 18] = [
     "fanout",
     "peers",
     "requests",
@@ -43,6 +46,9 @@ pub(crate) const SCENARIOS: [&str; 15] = [
     "stalled",
     "greedy",
     "authenticated",
+    "observed",
+    "listed",
+    "counted",
     "churn",
     "ladder",
     "cores",

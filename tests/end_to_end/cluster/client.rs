@@ -99,10 +99,15 @@ impl Session {
     }
 
     pub(crate) fn request(&self, method: &str, params: Value, fields: &[(&str, &str)]) -> Answer {
-        let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         let mut all = vec![("Mcp-Session-Id", self.id.as_str())];
         all.extend(fields);
-        post(&self.url, &all, &request)
+        post(&self.url, &all, &request(method, params))
+    }
+
+    /// `None` if it is never answered.
+    pub(crate) fn try_request(&self, method: &str, params: Value) -> Option<Answer> {
+        let fields = [("Mcp-Session-Id", self.id.as_str())];
+        try_post(&self.url, &fields, &request(method, params))
     }
 
     pub(crate) fn subscribe(&self, uri: &str) {
@@ -113,6 +118,10 @@ impl Session {
     pub(crate) fn delete(&self) -> Answer {
         try_delete(&self.url, &self.id).expect("an answer")
     }
+}
+
+fn request(method: &str, params: Value) -> Value {
+    json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
 }
 
 pub(crate) fn initialize(url: &str, fields: &[(&str, &str)]) -> Answer {

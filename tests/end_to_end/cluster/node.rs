@@ -116,6 +116,11 @@ impl Node {
         self.server.is_some()
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.server.as_ref().expect("the node runs").id()
+    }
+
     /// The sum of a metric over all its labels.
     pub(crate) fn metric(&self, name: &str) -> f64 {
         let url = format!("{}/metrics", self.admin());

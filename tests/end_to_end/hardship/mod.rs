@@ -2,7 +2,7 @@
 //! It serves, or says that it does not; SIGTERM always ends it.
 
 mod commands;
-mod outputs;
+pub(crate) mod outputs;
 mod reload;
 mod signals;
 mod threads;
@@ -22,14 +22,14 @@ const START_ATTEMPTS: usize = 5;
 const WITHIN_A_MOMENT: Duration = Duration::from_secs(2);
 
 /// A node, and where what it says goes.
-struct Process {
+pub(crate) struct Process {
     child: EndedWithItsTest,
-    ports: Ports,
+    pub(crate) ports: Ports,
     log: PathBuf,
 }
 
 /// One of a node's two outputs.
-enum Output {
+pub(crate) enum Output {
     /// To the test's file.
     Log,
     /// Closed before the program starts.
@@ -43,7 +43,12 @@ impl Process {
         Process::start_with(options, &Output::Log, &Output::Log, scratch)
     }
 
-    fn start_with(options: &[&str], stdout: &Output, stderr: &Output, scratch: &Path) -> Process {
+    pub(crate) fn start_with(
+        options: &[&str],
+        stdout: &Output,
+        stderr: &Output,
+        scratch: &Path,
+    ) -> Process {
         // Another program may take a port between our look and the server's bind: then the next ones do.
         (0..START_ATTEMPTS)
             .find_map(|_| {

@@ -11,10 +11,10 @@ use crate::program::scratch_folder;
 use crate::server::Ports;
 
 /// What a pipe takes on Linux before its writer waits.
-const PIPE_BYTES: usize = 64 * 1024;
+pub(crate) const PIPE_BYTES: usize = 64 * 1024;
 
 /// An output into a pipe, and the end to read it at: one for each attempt to start.
-fn pipe(fill: usize) -> (Output, Arc<Mutex<Vec<PipeReader>>>) {
+pub(crate) fn pipe(fill: usize) -> (Output, Arc<Mutex<Vec<PipeReader>>>) {
     let readers = Arc::new(Mutex::new(Vec::new()));
     let kept = readers.clone();
     let open = move || {

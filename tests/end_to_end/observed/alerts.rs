@@ -18,33 +18,33 @@ use crate::program::scratch_folder;
 use crate::server::{App, Placement};
 
 const LARGE: usize = 3_800_000;
-const LARGE_ENTRIES: [&str; 2] = ["--board-entry-bytes-max", "4MiB"];
+pub(super) const LARGE_ENTRIES: [&str; 2] = ["--board-entry-bytes-max", "4MiB"];
 const LARGE_URI: &str = "board://large";
 
 /// A node, and a Prometheus that looks at it.
-struct Watched {
-    node: Node,
-    prometheus: Prometheus,
+pub(super) struct Watched {
+    pub(super) node: Node,
+    pub(super) prometheus: Prometheus,
 }
 
 impl Watched {
-    fn start(options: &[&str], scratch: &Path) -> Watched {
+    pub(super) fn start(options: &[&str], scratch: &Path) -> Watched {
         let place = Placement::OneCore;
         let node = Node::start_placed("a", App::Board, place, None, options, scratch);
         Watched::of(node, scratch)
     }
 
-    fn of(node: Node, scratch: &Path) -> Watched {
+    pub(super) fn of(node: Node, scratch: &Path) -> Watched {
         let prometheus = Prometheus::start(&[("a", &node.admin())], None, scratch);
         prometheus.wait_to_see("up == 1");
         Watched { node, prometheus }
     }
 
-    fn fires(&self, alert: &str) -> Firing {
+    pub(super) fn fires(&self, alert: &str) -> Firing {
         self.fires_while(alert, || {})
     }
 
-    fn fires_while(&self, alert: &str, act: impl FnMut()) -> Firing {
+    pub(super) fn fires_while(&self, alert: &str, act: impl FnMut()) -> Firing {
         let firing = self.prometheus.wait_to_fire(alert, "a", act);
         firing.expect_readable();
         firing

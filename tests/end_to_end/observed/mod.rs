@@ -3,9 +3,11 @@
 //!
 //! | what | shows |
 //! |---|---|
-//! | `documents` | the files are what `promtool` and Grafana take; each alert has a test of its threshold and of its time (`rules_test.yml`) |
+//! | `documents` | the files are what `promtool` takes and Grafana's published model has; each alert has a test of its threshold and of its time (`rules_test.yml`) |
 //! | `queries` | every expression is evaluated, every name and label in it is one that nodes have, and a small load shows on the dashboards |
 //! | `alerts` | each fault that can be made happen makes its alert fire |
+//! | `handlers` | the same for faults of an application: it computes, waits, or fails |
+//! | `standstill` | the same for what a core, a machine or another node does not do in time, and what waits meanwhile |
 //! | `faults` | whoever sees nothing but alerts, pages and logs can say which fault it is |
 
 mod alerts;
@@ -13,10 +15,12 @@ mod dashboards;
 mod documents;
 mod expressions;
 mod faults;
+mod handlers;
 mod load;
 mod prometheus;
 mod queries;
 mod rules;
+mod standstill;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
