@@ -35,6 +35,7 @@ mod message;
 mod node;
 mod node_rows;
 mod operators;
+mod pause;
 mod peers;
 mod policy;
 mod publish;
@@ -69,7 +70,7 @@ pub use policy::AdminPolicy;
 pub use publish::ITEMS_MAX;
 pub use revoke::{Revocation, RevokeOutcome};
 pub use roles::{AdminRole, AdminTokens};
-pub(crate) use serve::serve_admin;
+pub(crate) use serve::AdminServer;
 
 use crate::app::call::{Availability, KeptBy, Notice, Topic};
 use crate::app::contents::Contents;

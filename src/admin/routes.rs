@@ -208,6 +208,11 @@ pub(super) fn is_publishing(head: &RequestHead, policy: &AdminPolicy) -> bool {
     admit(head, policy).is_ok_and(|(route, _)| route == Route::Publish)
 }
 
+/// Whether it is answered by the node's hand-over.
+pub(super) fn asks_for_handover(head: &RequestHead) -> bool {
+    Route::of(head.uri.path()) == Some(Route::Handover)
+}
+
 /// Why a request whose body is lines gets no further than its head.
 pub(super) fn refuse_lines(head: &RequestHead, policy: &AdminPolicy) -> Option<AdminResponse> {
     match admit(head, policy) {

@@ -47,7 +47,9 @@ pub(super) async fn run(shared: &ClusterContext) {
 async fn watch(shared: &ClusterContext) {
     loop {
         shared.link.came_up(0).await;
+        shared.gates.work.pass().await;
         look(shared).await;
+        shared.gates.work.pass().await;
         show(shared);
         if shared.pending.borrow().len() < BUSY_FROM && shared.link.connection().is_ok() {
             (shared.verify_some)();

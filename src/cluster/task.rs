@@ -10,6 +10,7 @@ use futures_util::future::{join4, select};
 use monoio::time::{sleep, timeout};
 
 use super::dead_processes;
+use super::gates::ClusterGates;
 use super::membership::{LocateRequest, Membership};
 use super::misses::MissLog;
 use super::nodes::{BEAT_EVERY, Heartbeat, HeartbeatOutcome, NODE_LIFE};
@@ -19,6 +20,7 @@ use super::resolver::LocateAnswers;
 #[cfg(feature = "auth")]
 use super::revocations::{self, Revocations};
 use super::shared::ClusterContext;
+use super::travel::PresenceState;
 use super::writer::RecordWriter;
 use super::{Advertised, ClusterSetup};
 use crate::log_throttle::{LogThrottle, LogThrottles};
@@ -68,6 +70,20 @@ impl ClusterTask {
         announce_all: impl Fn() + 'static,
         verify_some: impl Fn() + 'static,
     ) {
+        let (announce_all, verify_some) = (Box::new(announce_all), Box::new(verify_some));
+        let say = (announce_all as _, verify_some as _);
+        self.start(incarnation, say, Rc::default(), None).1.await;
+    }
+
+    /// The same, in parts: what its tasks share, and all of them. `resumed` is what the process had in whose place this one goes
+    /// on.
+    pub(crate) fn start(
+        self,
+        incarnation: u64,
+        (announce_all, verify_some): (Box<dyn Fn()>, Box<dyn Fn()>),
+        gates: Rc<ClusterGates>,
+        resumed: Option<PresenceState>,
+    ) -> (Rc<ClusterContext>, impl Future<Output = ()>) {
         let ClusterSetup {
             redis,
             prefix,
@@ -82,6 +98,7 @@ impl ClusterTask {
             metrics.foreign_records.with_label_values(&[kind]);
         }
         let shared = Rc::new(ClusterContext {
+            gates,
             node,
             incarnation,
             membership: self.membership,
@@ -91,8 +108,8 @@ impl ClusterTask {
             misses: MissLog::new(Instant::now(), metrics.clone()),
             metrics,
             record: RefCell::new(own_record(node, incarnation, advertised)),
-            announce_all: Box::new(announce_all),
-            verify_some: Box::new(verify_some),
+            announce_all,
+            verify_some,
             heartbeat: RefCell::new(Heartbeat::new(Instant::now())),
             nodes: RefCell::default(),
             peers: RefCell::default(),
@@ -101,17 +118,40 @@ impl ClusterTask {
             throttles: LogThrottles::default(),
             foreign: RefCell::new(LogThrottle::of_each()),
         });
-        #[cfg(feature = "auth")]
-        if let Some(revocations) = self.revocations {
-            tasks::spawn(revocations::run(shared.clone(), prefix, revocations));
+        if let Some(PresenceState {
+            pending,
+            beats,
+            heartbeat,
+        }) = resumed
+        {
+            shared.pending.borrow_mut().resume(pending);
+            shared.record.borrow_mut().beats = beats;
+            if let Some(state) = heartbeat {
+                *shared.heartbeat.borrow_mut() = Heartbeat::resumed(Instant::now(), state);
+            }
         }
+        let context = shared.clone();
+        let carried = async move {
+            #[cfg(feature = "auth")]
+            if let Some(revocations) = self.revocations {
+                tasks::spawn(revocations::run(shared.clone(), prefix, revocations));
+            }
+            shared.carry().await;
+        };
+        (context, carried)
+    }
+}
+
+impl ClusterContext {
+    async fn carry(self: Rc<Self>) {
+        let shared = &self;
         let others = join4(
             shared.beat(),
             resolve(shared.clone()),
-            dead_processes::run(&shared),
+            dead_processes::run(shared),
             shared.show_link(),
         );
-        select(pin!(RecordWriter::new(&shared).run()), pin!(others)).await;
+        select(pin!(RecordWriter::new(shared).run()), pin!(others)).await;
     }
 }
 
@@ -136,7 +176,9 @@ impl ClusterContext {
     async fn beat(&self) {
         loop {
             let number = self.link.came_up(0).await;
+            self.gates.work.pass().await;
             if let Some(beat) = self.beat_once(number).await {
+                self.gates.answers.pass().await;
                 self.act(&beat);
             }
             let pause = pin!(sleep(BEAT_EVERY));

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use super::channel::Channel;
 use super::outgoing::VARIABLE;
 use super::words::{
-    FORMAT, HandoverFault, Hello, ListenerFacts, NodeFacts, READS_FROM, Sealed, ToNew, ToOld,
-    check_formats,
+    FORMAT, HandoverFault, Hello, ListenerFacts, NodeFacts, NodePart, READS_FROM, Sealed, ToNew,
+    ToOld, check_formats,
 };
 use crate::runtime::ReceivedCore;
 
@@ -114,6 +114,7 @@ impl Incoming {
     pub(crate) fn receive(
         &self,
         cores: &[Sender<ReceivedCore>],
+        mut take_part: impl FnMut(NodePart, File) -> Result<(), String>,
     ) -> Result<(File, Sealed), HandoverFault> {
         let mut until = Instant::now() + LONG;
         let mut counted = Sealed::default();
@@ -133,6 +134,15 @@ impl Incoming {
                 .receive(until, "before it had sent everything")?;
             until = Instant::now() + SOON;
             match message {
+                ToNew::Part(part) => {
+                    let state = with.pop().map(File::from);
+                    let state = state.ok_or(HandoverFault::Unexpected("what the node has"))?;
+                    take_part(part, state).map_err(HandoverFault::Refused)?;
+                    self.tell(&ToOld::Taken)?;
+                    if current.is_none() {
+                        until = Instant::now() + LONG;
+                    }
+                }
                 ToNew::Core { core } => {
                     pass(&mut current);
                     let state = with.pop().map(File::from);

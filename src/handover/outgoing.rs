@@ -1,5 +1,6 @@
 //! The old process's side: it starts the new one and hands it everything, or ends it and goes on.
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -8,7 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::channel::{Channel, DESCRIPTORS_MAX};
-use super::words::{HandoverFault, ListenerFacts, NodeFacts, Sealed, ToNew, ToOld, check_formats};
+use super::words::{
+    HandoverFault, ListenerFacts, NodeFacts, NodePart, Sealed, ToNew, ToOld, check_formats,
+};
 
 /// Says to the new process whose child it is: that the channel is its standard input. Whatever it starts itself is not meant.
 pub(super) const VARIABLE: &str = "PINFOLD_SUCCESSOR_OF";
@@ -17,6 +20,8 @@ pub(super) const VARIABLE: &str = "PINFOLD_SUCCESSOR_OF";
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
 /// For its threads and its application to be made.
 const PREPARED_WITHIN: Duration = Duration::from_secs(30);
+/// For a part of the node to be taken over: some megabytes.
+const PART_TAKEN_WITHIN: Duration = Duration::from_secs(10);
 /// From when everything stands still: for what is sent to be taken.
 const TAKEN_WITHIN: Duration = Duration::from_millis(1_500);
 /// And for it to be understood.
@@ -34,7 +39,7 @@ pub(crate) struct Peer {
 /// A new process that has not taken over yet. Dropped, it is ended.
 pub(crate) struct Outgoing {
     channel: Channel,
-    child: Option<Child>,
+    child: RefCell<Option<Child>>,
     /// Of the new program.
     pub(crate) version: String,
 }
@@ -55,7 +60,7 @@ impl Outgoing {
             .map_err(system("the new process does not start"))?;
         let mut outgoing = Outgoing {
             channel,
-            child: Some(child),
+            child: RefCell::new(Some(child)),
             version: String::new(),
         };
         let ToOld::Hello(hello) = outgoing.hear(HELLO_WITHIN, "before it said that it is there")?
@@ -86,6 +91,23 @@ impl Outgoing {
         match self.hear(PREPARED_WITHIN, "before its threads waited")? {
             ToOld::Prepared => Ok(()),
             _ => Err(HandoverFault::Unexpected("that it is prepared")),
+        }
+    }
+
+    /// Some of what the node has; returns when the new process has taken it over.
+    ///
+    /// # Errors
+    /// It is gone, or does not take it, and says why.
+    pub(crate) fn send_part(
+        &self,
+        part: NodePart,
+        state: BorrowedFd<'_>,
+    ) -> Result<(), HandoverFault> {
+        let until = Instant::now() + PART_TAKEN_WITHIN;
+        self.tell(&ToNew::Part(part), &[state], until)?;
+        match self.hear(PART_TAKEN_WITHIN, "before it had taken what the node has")? {
+            ToOld::Taken => Ok(()),
+            _ => Err(HandoverFault::Unexpected("that it has taken a part")),
         }
     }
 
@@ -134,17 +156,17 @@ impl Outgoing {
     ///
     /// # Errors
     /// It was not told, and does not take over.
-    pub(crate) fn commit(mut self) -> Result<bool, HandoverFault> {
+    pub(crate) fn commit(&self) -> Result<bool, HandoverFault> {
         self.tell(&ToNew::Go, &[], Instant::now() + TAKEN_WITHIN)?;
         // Whatever becomes of it, it is not this process's to end any more.
-        self.child = None;
+        drop(self.child.take());
         let heard = self.hear(SERVING_WITHIN, "before it served");
         Ok(matches!(heard, Ok(ToOld::Serving)))
     }
 
     /// Of the new process.
     pub(crate) fn pid(&self) -> Option<u32> {
-        self.child.as_ref().map(Child::id)
+        self.child.borrow().as_ref().map(Child::id)
     }
 
     fn tell(

@@ -20,6 +20,8 @@ pub(super) enum ToNew {
     Listener(ListenerFacts),
     /// All listening sockets are there.
     Listening,
+    /// With the descriptor of a part of the node: there may be any number, before the cores and among them.
+    Part(NodePart),
     /// With the descriptor of what this core had.
     Core {
         core: u16,
@@ -40,12 +42,23 @@ pub(super) enum ToNew {
 pub(super) enum ToOld {
     Hello(Hello),
     Prepared,
+    /// It has taken the part that came last.
+    Taken,
     Ready,
     Serving,
     /// It does not take over.
     Refused {
         why: String,
     },
+}
+
+/// What goes ahead of a core's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum NodePart {
+    /// Some of the application's contents.
+    Contents,
+    /// By which rules clients are let in.
+    Rules,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -131,6 +144,8 @@ pub(crate) enum HandoverFault {
         theirs: u32,
         reads_from: u32,
     },
+    /// It would take too long.
+    TooMuch(&'static str),
     System(&'static str, io::Error),
 }
 
@@ -150,6 +165,7 @@ impl fmt::Display for HandoverFault {
                 "the other program has states of format {theirs} and reads those from {reads_from} on; this one has {FORMAT} \
                  and reads from {READS_FROM} on: take a version between the two first"
             ),
+            HandoverFault::TooMuch(what) => write!(f, "{what}: try again at a quieter time"),
             HandoverFault::System(what, fault) => write!(f, "{what}: {fault}"),
         }
     }

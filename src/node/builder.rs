@@ -281,7 +281,8 @@ impl NodeBuilder {
     /// Where contents go that come with a publication, from `POST /publish` or from another node. Without it they are
     /// refused.
     pub fn contents(mut self, store: Arc<dyn ContentStore>) -> Self {
-        self.store = Some(Arc::new(GuardedStore::new(store)));
+        let changes = self.publisher.content_changes().clone();
+        self.store = Some(Arc::new(GuardedStore::new(store, changes)));
         self
     }
 

@@ -11,15 +11,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Node;
+use super::contents_copy::{ContentsCopy, write_down};
+use super::control_orders::{ControlOrders, QuietControl};
 use super::node_state::NodeState;
 use crate::acceptor::Listening;
-use crate::handover::{HandoverFault, NodeFacts, Outgoing, Peer, Sealed};
+use crate::handover::{HandoverFault, NodeFacts, NodePart, Outgoing, Peer, Sealed};
 use crate::runtime::{NotStanding, Standing, began_ns};
 
 /// What is under way has so long before everything goes on for a while: clients notice nothing of that.
 const QUIESCE_WITHIN: Duration = Duration::from_millis(50);
 /// And so long everything goes on.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// After so many attempts nobody is waited for any more of whom nothing was taken: half a request of an operator, an answer that is
+/// not read, a Redis that does not answer.
+const INSISTS_AFTER: u32 = 3;
 
 /// How a node is handed over.
 #[derive(Clone, Debug)]
@@ -87,6 +92,8 @@ pub(super) struct HandoverParts {
     /// The sockets that cores listen on, and whether the node made them.
     pub(super) listeners: Vec<(u16, bool, TcpListener)>,
     pub(super) admin: Option<(bool, TcpListener)>,
+    /// None: there is no control thread.
+    pub(super) control: Option<ControlOrders>,
     under_way: AtomicBool,
 }
 
@@ -165,17 +172,19 @@ impl Node {
         let outgoing = Outgoing::start(&peer)?;
         outgoing.prepare(self.facts(), parts.listeners())?;
         tracing::info!(pid = outgoing.pid(), version = %outgoing.version, "handing over: the new process is prepared");
-        self.hand_over_to(outgoing, plan.grace)
+        let (store, changes) = (&self.shared.store, self.shared.publisher.content_changes());
+        let copy = store.as_deref();
+        let copy = copy.map(|store| ContentsCopy::begin(store, changes, &outgoing));
+        let copy = copy.transpose()?;
+        let standing = self.stand_still(copy.as_ref(), plan.grace)?;
+        let handed_over = self.send_everything(&outgoing, copy.as_ref(), standing)?;
+        Ok(handed_over)
     }
 
     fn may_be_handed_over(&self) -> Result<(), HandoverRefused> {
         let refuse = |why: &str| Err(HandoverRefused(why.to_owned()));
         if self.shared.publisher.is_leaving() {
             return refuse("the node drains or ends: it is not handed over any more");
-        }
-        #[cfg(feature = "redis")]
-        if self.shared.options.cluster.is_some() {
-            return refuse("a node among others cannot be handed over yet");
         }
         Ok(())
     }
@@ -194,18 +203,19 @@ impl Node {
     }
 
     /// Tries until the grace is over.
-    fn hand_over_to(
+    fn stand_still(
         &self,
-        outgoing: Outgoing,
+        copy: Option<&ContentsCopy<'_>>,
         grace: Duration,
-    ) -> Result<HandedOver, HandoverRefused> {
+    ) -> Result<StandingNode<'_>, HandoverRefused> {
         let until = Instant::now() + grace;
-        loop {
-            let began = Instant::now();
-            let why = match Standing::begin(&self.shared.publisher, QUIESCE_WITHIN) {
-                Ok(standing) => return self.send_everything(outgoing, standing, began),
-                Err(NotStanding::HeldUp(held_up)) => held_up.to_string(),
-                Err(NotStanding::Fault(sentence)) => sentence,
+        for attempt in 0.. {
+            if let Some(copy) = copy {
+                copy.catch_up()?;
+            }
+            let why = match self.try_to_stand_still(attempt >= INSISTS_AFTER) {
+                Ok(standing) => return Ok(standing),
+                Err(why) => why,
             };
             if Instant::now() + AGAIN_AFTER > until {
                 let seconds = grace.as_secs();
@@ -217,29 +227,79 @@ impl Node {
             tracing::info!(%why, "handing over: something is under way; once more in a second");
             std::thread::sleep(AGAIN_AFTER);
         }
+        unreachable!("it returns before numbers run out")
+    }
+
+    fn try_to_stand_still(&self, insists: bool) -> Result<StandingNode<'_>, String> {
+        let control = self.shared.handover.control.as_ref();
+        let control = control.map(|it| it.quiesce(QUIESCE_WITHIN, insists));
+        let control = control.transpose()?;
+        let began = Instant::now();
+        let cores = Standing::begin(&self.shared.publisher, QUIESCE_WITHIN);
+        let cores = cores.map_err(|why| match why {
+            NotStanding::HeldUp(held_up) => held_up.to_string(),
+            NotStanding::Fault(sentence) => sentence,
+        })?;
+        Ok(StandingNode {
+            cores,
+            control,
+            began,
+        })
+    }
+
+    /// Before any core's state.
+    #[cfg(feature = "auth")]
+    fn send_rules(&self, outgoing: &Outgoing) -> Result<(), HandoverFault> {
+        let Some(credentials) = &self.shared.credentials else {
+            return Ok(());
+        };
+        let file = write_down("pinfold-rules", &credentials.state());
+        let file = file.map_err(|fault| {
+            HandoverFault::System("who gets in to the node cannot be written down", fault)
+        })?;
+        outgoing.send_part(NodePart::Rules, file.as_fd())
+    }
+
+    #[cfg(not(feature = "auth"))]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "as with the feature"
+    )]
+    fn send_rules(&self, _: &Outgoing) -> Result<(), HandoverFault> {
+        Ok(())
     }
 
     fn send_everything(
         &self,
-        outgoing: Outgoing,
-        standing: Standing<'_>,
-        began: Instant,
+        outgoing: &Outgoing,
+        copy: Option<&ContentsCopy<'_>>,
+        standing: StandingNode<'_>,
     ) -> Result<HandedOver, HandoverRefused> {
         let until = Outgoing::deadline();
+        let control = standing.control.as_ref().map(QuietControl::state);
+        let control = control.transpose().map_err(HandoverRefused)?;
+        if let Some(copy) = copy {
+            copy.send_changed()?;
+        }
+        self.send_rules(outgoing)?;
         let mut sealed = Sealed::default();
-        for (core, frozen) in &standing.cores {
+        for (core, frozen) in &standing.cores.cores {
             sealed.sockets += frozen.sockets.len();
             sealed.sessions += frozen.sessions;
             outgoing.send_core(*core, frozen.state.as_fd(), &frozen.sockets, until)?;
         }
-        let state = NodeState::of(&self.shared, standing.last_offset());
+        let state = NodeState {
+            last_offset: standing.cores.last_offset(),
+            control: control.unwrap_or_default(),
+        };
         let state = state.write().map_err(|fault| {
             HandoverFault::System("what the node has cannot be written down", fault)
         })?;
         outgoing.seal(state.as_fd(), sealed, until)?;
         let (pid, version) = (outgoing.pid().unwrap_or_default(), outgoing.version.clone());
         let serves = outgoing.commit()?;
-        let pause = began.elapsed();
+        let pause = standing.began.elapsed();
         standing.leave();
         tracing::info!(
             pid, %version, connections = sealed.sockets, sessions = sealed.sessions, pause_ms = pause.as_millis() as u64,
@@ -253,5 +313,22 @@ impl Node {
             pause,
             serves,
         })
+    }
+}
+
+/// A node that stands still. Dropped, it goes on: its cores first.
+struct StandingNode<'a> {
+    cores: Standing<'a>,
+    control: Option<QuietControl<'a>>,
+    began: Instant,
+}
+
+impl StandingNode<'_> {
+    /// It never goes on: another process has taken its place.
+    fn leave(self) {
+        self.cores.leave();
+        if let Some(control) = self.control {
+            control.leave();
+        }
     }
 }

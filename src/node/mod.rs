@@ -23,6 +23,8 @@ mod builder;
 mod check;
 #[cfg_attr(not(feature = "redis"), path = "alone.rs")]
 mod cluster;
+mod contents_copy;
+mod control_orders;
 mod control_thread;
 #[cfg_attr(not(feature = "metrics"), path = "uncounted.rs")]
 mod counted;

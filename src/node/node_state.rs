@@ -3,135 +3,67 @@
 //! | what | how it travels |
 //! |---|---|
 //! | sessions, streams, connections, subscriptions | with their cores |
-//! | the place in the log, and contents | here |
-//! | name, incarnation, clock, the key that seals `requestState` | the new process is told before it makes anything |
+//! | name, incarnation, clock, the key that seals `requestState` | the new process is told before it makes anything (`NodeFacts`) |
+//! | what a new configuration may not change, and what is held of what is limited | told likewise, and compared (`facts`) |
+//! | contents of the application | ahead, while the node serves; what has changed since when everything stands still (`contents_copy`) |
+//! | revocations, issuers' keys, which rules were the last | before the cores' states, so that no core goes on by older ones (`credentials::RulesState`) |
+//! | the place in the log | here |
+//! | keys under which items were published | here, written by `admin` |
+//! | what is shared with other nodes: bus, heartbeat, what Redis does not know yet | here, written by `cluster` |
+//! | connections of operators | not: requests are answered, and then they are closed. Who comes meanwhile waits to be accepted |
+//! | tokens, policy, certificates of authorities, log levels | not: they are the new configuration's |
+//! | that the node drains | not: such a node is not handed over |
 //! | counters | not: a process counts from its start, and Prometheus knows what to do about that |
 
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io;
 
-use rustix::fs::{MemfdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
 
-use super::handle::NodeInner;
-use crate::app::contents::{Body, ContentStore, Contents};
-
-/// Contents that are read of the store at once.
-const SOME: usize = 1_000;
+use super::contents_copy::{read_back, write_down};
+use super::control_orders::ControlState;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct NodeState {
     pub(super) last_offset: u64,
-    contents: Vec<StoredContents>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct StoredContents {
-    uri: String,
-    mime_type: Option<String>,
-    name: Option<String>,
-    description: Option<String>,
-    body: StoredBody,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-enum StoredBody {
-    Text(String),
-    Blob(#[serde(with = "serde_bytes")] Vec<u8>),
+    pub(super) control: ControlState,
 }
 
 impl NodeState {
-    /// Of a node that stands still.
-    pub(super) fn of(node: &NodeInner, last_offset: u64) -> NodeState {
-        NodeState {
-            last_offset,
-            contents: node.store.as_deref().map(all_contents).unwrap_or_default(),
-        }
-    }
-
-    /// The contents are there again. Those that the store refuses are lost, and how many is said.
-    pub(super) fn put_contents(self, store: &dyn ContentStore) {
-        let refused = self.contents.into_iter().filter_map(|stored| {
-            let (uri, contents) = stored.contents();
-            store.put(&uri, Some(contents)).err()
-        });
-        let refused = refused.count();
-        if refused > 0 {
-            tracing::error!(
-                refused,
-                "contents were lost in the hand-over: this program has less room for them than the one before"
-            );
-        }
-    }
-
     pub(super) fn write(&self) -> io::Result<File> {
-        let mut file = File::from(memfd_create("pinfold-node", MemfdFlags::CLOEXEC)?);
-        let bytes = rmp_serde::to_vec_named(self).map_err(io::Error::other)?;
-        file.write_all(&bytes)?;
-        Ok(file)
+        write_down("pinfold-node", self)
     }
 
-    pub(super) fn read(mut file: File) -> io::Result<NodeState> {
-        let mut bytes = Vec::new();
-        file.rewind()?;
-        file.read_to_end(&mut bytes)?;
-        rmp_serde::from_slice(&bytes).map_err(io::Error::other)
+    pub(super) fn read(file: File) -> io::Result<NodeState> {
+        read_back(file)
     }
 }
 
-fn all_contents(store: &dyn ContentStore) -> Vec<StoredContents> {
-    let mut all = Vec::new();
-    let mut after: Option<Box<str>> = None;
-    loop {
-        let uris = store.uris_after(after.as_deref(), SOME);
-        let Some(last) = uris.last() else {
-            return all;
-        };
-        after = Some(last.clone());
-        let stored = |uri: &Box<str>| Some(StoredContents::of(uri, store.get(uri)?));
-        all.extend(uris.iter().filter_map(stored));
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl StoredContents {
-    fn of(uri: &str, contents: Contents) -> Self {
-        let Contents {
-            mime_type,
-            name,
-            description,
-            body,
-        } = contents;
-        StoredContents {
-            uri: uri.to_owned(),
-            mime_type,
-            name,
-            description,
-            body: match body {
-                Body::Text(text) => StoredBody::Text(text),
-                Body::Blob(bytes) => StoredBody::Blob(bytes),
-            },
+    #[test]
+    fn a_state_of_a_neighbour_that_knows_more_or_less() {
+        #[derive(Serialize)]
+        struct Newer {
+            last_offset: u64,
+            weather: &'static str,
         }
-    }
-
-    fn contents(self) -> (String, Contents) {
-        let StoredContents {
-            uri,
-            mime_type,
-            name,
-            description,
-            body,
-        } = self;
-        let body = match body {
-            StoredBody::Text(text) => Body::Text(text),
-            StoredBody::Blob(bytes) => Body::Blob(bytes),
+        let newer = Newer {
+            last_offset: 7,
+            weather: "fine",
         };
-        let contents = Contents {
-            mime_type,
-            name,
-            description,
-            body,
-        };
-        (uri, contents)
+        let file = write_down("test", &newer).expect("it is written");
+        let state = NodeState::read(file).expect("it is read");
+        assert_eq!(state.last_offset, 7);
+        assert!(state.control.operators.is_empty() && state.control.cluster.is_empty());
+        let mut state = NodeState::default();
+        state.control.cluster = vec![0, 255];
+        let again = NodeState::read(state.write().expect("it is written")).expect("it is read");
+        assert_eq!(again.control.cluster, [0, 255]);
+        let file = write_down("test", &"soup").expect("it is written");
+        assert!(NodeState::read(file).is_err());
     }
 }

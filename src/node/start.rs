@@ -9,6 +9,7 @@ use std::time::Duration;
 #[cfg(feature = "auth")]
 use super::authentication;
 use super::cluster::{Authorities, ClusterMember, Membership};
+use super::control_orders::ControlOrders;
 use super::control_thread::{ControlSetup, ControlThread};
 use super::counted::Counters;
 use super::exporting::{SpanExport, SpanThread};
@@ -16,7 +17,7 @@ use super::hand_over::HandoverParts;
 use super::handle::NodeInner;
 use super::listen::Listeners;
 use super::operators::Operators;
-use super::take_over::Taking;
+use super::take_over::{TakesParts, Taking};
 use super::{CORES_MAX, Node, NodeBuilder, NodeError, Options, STATE_KEY_BYTES, cpus};
 use crate::app::contents::ContentStore;
 use crate::clients::Commons;
@@ -82,10 +83,13 @@ impl NodeBuilder {
         let watch = Watch::new(publisher.clone(), plan.options.break_thread.clone())
             .map_err(|fault| NodeError::system("cannot watch signals", fault))?;
         let cores = Cores::start(&plan.setup, own, &watch)?;
-        let taken = plan
-            .taking
-            .take()
-            .map(|it| it.finish(&publisher, plan.store.as_ref()));
+        let taken = match plan.taking.take() {
+            Some(taking) => {
+                let (member, operators) = (plan.member.as_mut(), plan.operators.as_mut());
+                Some(taking.finish(&publisher, member, operators))
+            }
+            None => None,
+        };
         let taken = match taken.transpose() {
             Ok(taken) => taken,
             Err(wrong) => {
@@ -173,10 +177,12 @@ impl Plan {
             None => Listeners::open(&options, listeners, cores)?,
         };
         let admin = operators.as_ref().map(Operators::listening);
-        let handover = HandoverParts::of(handover, &of_cores, admin)
+        let mut handover = HandoverParts::of(handover, &of_cores, admin)
             .map_err(|fault| NodeError::system("no descriptor is left for a hand-over", fault))?;
         let authorities = Authorities::default();
         let member = ClusterMember::of(&options, &addresses, &counters, &authorities, &publisher)?;
+        let is_controlled = operators.is_some() || member.is_some();
+        handover.control = is_controlled.then(ControlOrders::default);
         let spans = SpanExport::of(&options);
         let access = member.as_ref().map(ClusterMember::access);
         let commons = Commons::new(&options.limits, options.trusted_proxies.clone());
@@ -209,8 +215,15 @@ impl Plan {
             credentials,
         };
         let pins = cpus::of_cores(options.pinning, cores);
+        let parts = TakesParts {
+            store: store.clone(),
+            #[cfg(feature = "auth")]
+            credentials: setup.credentials.clone(),
+        };
         let (taking, resumes) = match take_over {
-            Some(take_over) => take_over.begin().map(|(it, resumes)| (Some(it), resumes))?,
+            Some(take_over) => take_over
+                .begin(parts)
+                .map(|(it, resumes)| (Some(it), resumes))?,
             None => (None, Vec::new()),
         };
         let resumes = resumes

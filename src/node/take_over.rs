@@ -6,12 +6,17 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
+use super::cluster::ClusterMember;
+use super::contents_copy::{read_back, take_contents};
 use super::listen::Listeners;
 use super::node_state::NodeState;
+use super::operators::Operators;
 use super::{NodeError, Options, StateKey, names};
 use crate::acceptor::Listening;
 use crate::app::contents::ContentStore;
-use crate::handover::{HandoverFault, Incoming};
+#[cfg(feature = "auth")]
+use crate::credentials::CredentialStore;
+use crate::handover::{HandoverFault, Incoming, NodePart};
 use crate::runtime::{CoreResume, Publisher, ReceivedCore, continue_from};
 
 /// A hand-over that this process takes part in, before anything is made.
@@ -130,7 +135,7 @@ impl TakeOver {
     ///
     /// # Errors
     /// Out of threads.
-    pub(super) fn begin(self) -> Result<(Taking, Vec<CoreResume>), NodeError> {
+    pub(super) fn begin(self, parts: TakesParts) -> Result<(Taking, Vec<CoreResume>), NodeError> {
         let cores = self.incoming.facts.cores;
         let (waits, waiting) = channel();
         let mut to_cores: Vec<Sender<ReceivedCore>> = Vec::new();
@@ -149,7 +154,7 @@ impl TakeOver {
         }
         drop(waits);
         let incoming = self.incoming.clone();
-        let receive = move || receive(&incoming, &waiting, to_cores);
+        let receive = move || receive(&incoming, &waiting, to_cores, &parts);
         let received = std::thread::Builder::new()
             .name("handover".into())
             .spawn(receive)
@@ -167,13 +172,45 @@ fn receive(
     incoming: &Incoming,
     waiting: &Receiver<()>,
     to_cores: Vec<Sender<ReceivedCore>>,
+    parts: &TakesParts,
 ) -> Result<File, HandoverFault> {
     if waiting.iter().take(to_cores.len()).count() < to_cores.len() {
         return Err(HandoverFault::Unexpected("on every core that it waits"));
     }
     incoming.prepared()?;
-    let (node, _) = incoming.receive(&to_cores)?;
+    let (node, _) = incoming.receive(&to_cores, |part, file| parts.take(part, file))?;
     Ok(node)
+}
+
+/// Where parts of the node go that come before its cores.
+pub(super) struct TakesParts {
+    pub(super) store: Option<Arc<dyn ContentStore>>,
+    #[cfg(feature = "auth")]
+    pub(super) credentials: Option<Arc<CredentialStore>>,
+}
+
+impl TakesParts {
+    fn take(&self, part: NodePart, file: File) -> Result<(), String> {
+        match part {
+            NodePart::Contents => take_contents(file, self.store.as_deref()),
+            NodePart::Rules => self.take_rules(file),
+        }
+    }
+
+    #[cfg(feature = "auth")]
+    fn take_rules(&self, file: File) -> Result<(), String> {
+        let unread = |fault| format!("who gets in to the node cannot be read: {fault}");
+        let state = read_back(file).map_err(unread)?;
+        if let Some(credentials) = &self.credentials {
+            credentials.resume(state);
+        }
+        Ok(())
+    }
+
+    #[cfg(not(feature = "auth"))]
+    fn take_rules(&self, _: File) -> Result<(), String> {
+        Err("the node asks who its clients are, and this program was built without that".to_owned())
+    }
 }
 
 impl Taking {
@@ -184,7 +221,8 @@ impl Taking {
     pub(super) fn finish(
         self,
         publisher: &Publisher,
-        store: Option<&Arc<dyn ContentStore>>,
+        member: Option<&mut ClusterMember>,
+        operators: Option<&mut Operators>,
     ) -> Result<TakenOver, NodeError> {
         let fault = |fault: HandoverFault| NodeError::Failed(format!("cannot take over: {fault}"));
         let panicked = |_| NodeError::Failed("the thread of the hand-over panicked".to_owned());
@@ -192,8 +230,13 @@ impl Taking {
         let state = NodeState::read(node)
             .map_err(|fault| NodeError::system("what the node had cannot be read", fault))?;
         publisher.continue_from(state.last_offset);
-        if let Some(store) = store {
-            state.put_contents(&**store);
+        let unread = |fault| NodeError::system("what the node had cannot be read", fault);
+        if let Some(member) = member {
+            let resumed = member.resume(&state.control.cluster, publisher);
+            resumed.map_err(unread)?;
+        }
+        if let Some(operators) = operators {
+            operators.resume(state.control.operators);
         }
         self.incoming.ready().map_err(fault)?;
         for core in self.go {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::cluster::{BusHandle, Membership};
 use super::{Node, NodeError, Options};
@@ -27,6 +28,10 @@ impl Operators {
         _: Option<Listening>,
     ) -> Result<Option<Self>, NodeError> {
         Ok(None)
+    }
+
+    pub(super) fn resume(&mut self, _: Vec<u8>) {
+        match *self {}
     }
 
     pub(super) fn listening(&self) -> &Listening {
@@ -56,10 +61,23 @@ impl OperatorsWork {
     }
 }
 
+#[derive(Clone)]
 pub(super) enum Serving {}
 
 impl Serving {
     pub(super) async fn close(self) {
         match self {}
+    }
+
+    pub(super) async fn quiesce(&self, _: Instant, _: bool) -> Option<String> {
+        match *self {}
+    }
+
+    pub(super) fn state(&self) -> Vec<u8> {
+        match *self {}
+    }
+
+    pub(super) fn go_on(&self) {
+        match *self {}
     }
 }

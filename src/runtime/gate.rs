@@ -5,27 +5,27 @@ use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
 #[derive(Default)]
-pub(super) struct Gate {
+pub(crate) struct Gate {
     is_shut: Cell<bool>,
     waiting: RefCell<Vec<Waker>>,
 }
 
 impl Gate {
-    pub(super) fn is_shut(&self) -> bool {
+    pub(crate) fn is_shut(&self) -> bool {
         self.is_shut.get()
     }
 
-    pub(super) fn shut(&self) {
+    pub(crate) fn shut(&self) {
         self.is_shut.set(true);
     }
 
-    pub(super) fn open(&self) {
+    pub(crate) fn open(&self) {
         self.is_shut.set(false);
         self.waiting.take().into_iter().for_each(Waker::wake);
     }
 
     /// Resolves while it is open.
-    pub(super) async fn pass(&self) {
+    pub(crate) async fn pass(&self) {
         poll_fn(|context| {
             if !self.is_shut.get() {
                 return Poll::Ready(());

@@ -15,6 +15,7 @@ mod blocking;
 mod calls;
 mod clock;
 mod cluster_handle;
+mod content_changes;
 mod core_loop;
 mod core_message;
 mod cores;
@@ -56,8 +57,10 @@ mod writing;
 
 pub(crate) use self::clock::{began_ns, continue_from, now, unix_ms, unix_ms_of};
 pub use self::cluster_handle::{ClusterAccess, ClusterHandle, SessionOwner};
+pub(crate) use self::content_changes::ContentChanges;
 pub(crate) use self::cores::{Cores, CoresSetup, MakeHandler, OwnSetup};
 pub(crate) use self::engine::SCRATCH_BYTES;
+pub(crate) use self::gate::Gate;
 pub(crate) use self::milestone::Milestone;
 pub(crate) use self::not_started::NotStarted;
 pub(crate) use self::open_files::{open_files, reserve_open_files};

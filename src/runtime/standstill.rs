@@ -194,6 +194,12 @@ pub(super) fn resume(
     let given_up = || io::Error::other("the other process keeps what it has");
     let ReceivedCore { state, sockets } = received.ok_or_else(given_up)?;
     let CoreState { shard, unsent } = CoreState::read(state)?;
+    // Nobody goes on by rules from before what was taken back.
+    #[cfg(feature = "auth")]
+    if let Some(credentials) = &core.credentials {
+        let rules = credentials.rules();
+        core.shard.borrow_mut().handle_rules(rules);
+    }
     let resumed = core.shard.borrow_mut().handle_resume(clock::now(), shard);
     let keys = resumed.map_err(|why| malformed(&why.to_string()))?;
     if keys.len() != sockets.len() {

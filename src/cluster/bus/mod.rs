@@ -51,11 +51,13 @@ mod reload;
 mod run;
 mod scripts;
 mod spelling;
+mod standing;
 mod state;
 mod stored;
 pub mod stream_info;
 mod tail;
 mod tally;
+mod travel;
 mod versions;
 
 use std::collections::{HashMap, VecDeque};
@@ -80,10 +82,11 @@ pub use self::counts::{BusCounts, BusSeen};
 pub use self::handle::{BusHandle, ReceiptReceiver};
 pub use self::peers::{Applied, ProgressRecord};
 pub use self::run::{ENTRIES_MAX, RedisSettings, open};
-pub(crate) use self::run::{run, share};
+pub(crate) use self::run::{RunningBus, share, start};
 use self::spelling::Spellings;
 use self::tail::Tail;
 use self::tally::Tallies;
+pub use self::travel::BusState;
 use self::versions::Versions;
 
 /// How long nothing is added after Redis refused something (`-OOM`, `-READONLY`).
@@ -169,6 +172,8 @@ pub struct Bus {
     authors: HashMap<Box<str>, u64>,
     spellings: Spellings,
     paused_until_ms: u64,
+    /// The first connection that reads goes on with another process's until then.
+    resumed_until_ms: u64,
     counts: BusCounts,
     tallies: Tallies,
 }
@@ -196,6 +201,7 @@ impl Bus {
             authors: HashMap::new(),
             spellings: Spellings::default(),
             paused_until_ms: 0,
+            resumed_until_ms: 0,
             counts: BusCounts::default(),
             tallies: Tallies::default(),
         }
@@ -342,6 +348,12 @@ impl Bus {
         } else {
             Loaded::NotYet
         }
+    }
+
+    /// Whether it is not known yet of some items if they are in the log.
+    #[must_use]
+    pub fn is_adding(&self) -> bool {
+        self.outbox.is_adding()
     }
 
     /// What other nodes do not have of what this one published.

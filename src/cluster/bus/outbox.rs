@@ -15,13 +15,17 @@
 //! Invariants: `keys` has each queued item that has a key; while `alone` every item was delivered here.
 
 mod item;
+mod travel;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde::{Deserialize, Serialize};
 
 use self::item::ItemKey;
 pub use self::item::{
     Accepted, Adding, ContentSource, LocalDelivery, OutboxItem, Receipt, ReceiptSender, UnsentItems,
 };
+pub use self::travel::OutboxState;
 use super::id::EntryId;
 use crate::app::call::Topic;
 use crate::app::contents::Change;
@@ -47,7 +51,7 @@ const BATCH_MAX: usize = 256;
 /// As many of them may have contents: up to a megabyte each.
 const BATCH_CONTENTS_MAX: usize = 16;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Stage {
     Queued,
     Sent,
@@ -265,6 +269,12 @@ impl Outbox {
     #[must_use]
     pub fn queued_count(&self) -> usize {
         self.queued.len()
+    }
+
+    /// A batch is under way.
+    #[must_use]
+    pub fn is_adding(&self) -> bool {
+        !self.in_flight.is_empty()
     }
 
     /// What the log does not have, or perhaps not.
