@@ -80,6 +80,7 @@ fn handover_plan(config: &Config, lines: &LineWriter) -> Result<HandoverPlan, No
     let lines = lines.clone();
     Ok(HandoverPlan {
         program,
+        application: config.app.name(),
         arguments: std::env::args_os().skip(1).collect(),
         grace: config.handover_grace,
         end: EndProcess(Arc::new(move || lines.end(LAST_LINES_WITHIN))),

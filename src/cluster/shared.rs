@@ -36,6 +36,8 @@ pub(crate) struct ClusterContext {
     pub(super) peers: RefCell<Peers>,
     pub(super) asks: Cell<usize>,
     pub(super) started: Instant,
+    /// It goes on for another process, whose connection to Redis stood a moment ago.
+    pub(super) is_resumed: bool,
     pub(super) throttles: LogThrottles,
     /// Of records that are not ours.
     pub(super) foreign: RefCell<LogThrottle>,

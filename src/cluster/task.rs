@@ -31,8 +31,13 @@ use crate::wire::session_id::{NodeName, SessionId};
 
 /// A request waits a second at most to hear where its session is; the rest is for the way.
 const ANSWER_WITHIN: Duration = Duration::from_millis(700);
+/// A process that goes on for another one has its own connection in milliseconds, unless Redis is away.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(2);
 /// Questions to Redis under way at once.
 const ASKS_MAX: usize = 4096;
+
+/// Asks every core for something.
+pub(crate) type TellCores = Box<dyn Fn()>;
 
 /// Runs a node's membership.
 pub struct ClusterTask {
@@ -70,9 +75,8 @@ impl ClusterTask {
         announce_all: impl Fn() + 'static,
         verify_some: impl Fn() + 'static,
     ) {
-        let (announce_all, verify_some) = (Box::new(announce_all), Box::new(verify_some));
-        let say = (announce_all as _, verify_some as _);
-        self.start(incarnation, say, Rc::default(), None).1.await;
+        let tell: (TellCores, TellCores) = (Box::new(announce_all), Box::new(verify_some));
+        self.start(incarnation, tell, Rc::default(), None).1.await;
     }
 
     /// The same, in parts: what its tasks share, and all of them. `resumed` is what the process had in whose place this one goes
@@ -80,7 +84,7 @@ impl ClusterTask {
     pub(crate) fn start(
         self,
         incarnation: u64,
-        (announce_all, verify_some): (Box<dyn Fn()>, Box<dyn Fn()>),
+        (announce_all, verify_some): (TellCores, TellCores),
         gates: Rc<ClusterGates>,
         resumed: Option<PresenceState>,
     ) -> (Rc<ClusterContext>, impl Future<Output = ()>) {
@@ -115,6 +119,7 @@ impl ClusterTask {
             peers: RefCell::default(),
             asks: Cell::new(0),
             started: Instant::now(),
+            is_resumed: resumed.is_some(),
             throttles: LogThrottles::default(),
             foreign: RefCell::new(LogThrottle::of_each()),
         });
@@ -252,6 +257,10 @@ impl ClusterContext {
         let at_once = self.nodes.borrow().owner_at_once(session, Instant::now());
         if let Some(owner) = at_once {
             return owner;
+        }
+        if self.is_resumed && self.started.elapsed() < CONNECTED_WITHIN {
+            // The clients of the process before shall not hear of that.
+            let _ = timeout(ANSWER_WITHIN, self.link.came_up(0)).await;
         }
         let answers = self.ask(session).await;
         let now = Instant::now();

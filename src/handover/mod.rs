@@ -29,4 +29,4 @@ mod words;
 
 pub(crate) use self::incoming::Incoming;
 pub(crate) use self::outgoing::{Outgoing, Peer};
-pub(crate) use self::words::{HandoverFault, NodeFacts, NodePart, Sealed};
+pub(crate) use self::words::{HandoverFault, NodeConfiguration, NodeFacts, NodePart, Sealed};

@@ -1,6 +1,7 @@
 //! What the two processes say to each other: MessagePack with names. A field that one of them does not know it ignores, and one
 //! that is missing has its default, so that neighbours of a version understand each other.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -83,9 +84,30 @@ pub(crate) struct NodeFacts {
     pub(crate) state_key: Vec<u8>,
     /// By the monotonic clock of the machine: when the node's own began. In nanoseconds.
     pub(crate) clock_began_ns: u64,
+    #[serde(default)]
+    pub(crate) configuration: NodeConfiguration,
+}
+
+/// What a new configuration may not change, and how much the node holds of what is limited.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct NodeConfiguration {
+    /// By the option's name, as it is shown.
+    pub(crate) fixed: BTreeMap<String, String>,
+    /// The same of what is not shown: digests.
+    pub(crate) secrets: BTreeMap<String, Vec<u8>>,
+    /// By the limit's option.
+    pub(crate) held: BTreeMap<String, u64>,
 }
 
 impl NodeFacts {
+    pub(crate) fn with_configuration(self, configuration: NodeConfiguration) -> NodeFacts {
+        NodeFacts {
+            configuration,
+            ..self
+        }
+    }
+
     #[expect(
         clippy::too_many_arguments,
         reason = "each is a field, and two more are this module's"
@@ -110,6 +132,7 @@ impl NodeFacts {
             admin,
             state_key,
             clock_began_ns,
+            configuration: NodeConfiguration::default(),
         }
     }
 }

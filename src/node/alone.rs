@@ -29,6 +29,10 @@ impl Options {
         false
     }
 
+    pub(super) fn redis_shown(&self) -> String {
+        "none".to_owned()
+    }
+
     pub(super) fn peer_secret(&self) -> Option<&PeerSecret> {
         None
     }

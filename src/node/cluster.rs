@@ -159,6 +159,12 @@ impl Options {
         self.cluster.is_some()
     }
 
+    /// Which Redis, without a password.
+    pub(super) fn redis_shown(&self) -> String {
+        let shown = |it: &ClusterConfig| format!("{}, prefix {}", it.redis, it.prefix);
+        self.cluster.as_ref().map_or("none".to_owned(), shown)
+    }
+
     pub(super) fn peer_secret(&self) -> Option<&PeerSecret> {
         self.cluster.as_ref().and_then(|it| it.secret.as_ref())
     }

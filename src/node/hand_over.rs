@@ -15,7 +15,9 @@ use super::contents_copy::{ContentsCopy, write_down};
 use super::control_orders::{ControlOrders, QuietControl};
 use super::node_state::NodeState;
 use crate::acceptor::Listening;
-use crate::handover::{HandoverFault, NodeFacts, NodePart, Outgoing, Peer, Sealed};
+use crate::handover::{
+    HandoverFault, NodeConfiguration, NodeFacts, NodePart, Outgoing, Peer, Sealed,
+};
 use crate::runtime::{NotStanding, Standing, began_ns};
 
 /// What is under way has so long before everything goes on for a while: clients notice nothing of that.
@@ -31,6 +33,8 @@ const INSISTS_AFTER: u32 = 3;
 pub(crate) struct HandoverPlan {
     /// The program that takes over.
     pub(crate) program: PathBuf,
+    /// What the node is for: sessions of one application are of no use to another.
+    pub(crate) application: String,
     /// Without the program's name.
     pub(crate) arguments: Vec<OsString>,
     /// For calls under way to end.
@@ -121,6 +125,10 @@ impl HandoverParts {
         Ok(parts)
     }
 
+    pub(super) fn application(&self) -> &str {
+        self.plan.as_ref().map_or("", |it| &it.application)
+    }
+
     fn listeners(&self) -> impl Iterator<Item = (Option<u16>, bool, &TcpListener)> {
         let of_cores = self.listeners.iter();
         let of_cores = of_cores.map(|(core, is_own, it)| (Some(*core), *is_own, it));
@@ -191,6 +199,8 @@ impl Node {
 
     fn facts(&self) -> NodeFacts {
         let shared = &self.shared;
+        let application = shared.handover.application();
+        let configuration = NodeConfiguration::of(&shared.options, shared.driver, application);
         NodeFacts::new(
             shared.options.node_name().as_str().to_owned(),
             shared.options.incarnation,
@@ -200,6 +210,7 @@ impl Node {
             shared.state_key.to_vec(),
             began_ns(),
         )
+        .with_configuration(configuration.with_held(&shared.commons))
     }
 
     /// Tries until the grace is over.

@@ -32,6 +32,7 @@ mod cpus;
 mod error;
 #[cfg_attr(not(feature = "otlp"), path = "unexported.rs")]
 mod exporting;
+mod facts;
 mod hand_over;
 mod handle;
 mod listen;

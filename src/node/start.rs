@@ -21,6 +21,7 @@ use super::take_over::{TakesParts, Taking};
 use super::{CORES_MAX, Node, NodeBuilder, NodeError, Options, STATE_KEY_BYTES, cpus};
 use crate::app::contents::ContentStore;
 use crate::clients::Commons;
+use crate::handover::NodeConfiguration;
 use crate::runtime::{
     Cores, CoresSetup, Driver, OwnSetup, StatsBoard, Watch, ends_within, open_files,
     reserve_open_files,
@@ -163,6 +164,11 @@ impl Plan {
         let counters = Counters::of(&counters)?;
         limit_connections(&mut options)?;
         let (driver, fell_back) = settle_driver(options.driver)?;
+        if let Some(take_over) = &take_over {
+            let application = handover.as_ref().map_or("", |it| &it.application);
+            let now = NodeConfiguration::of(&options, driver, application);
+            take_over.check(&now, &options)?;
+        }
         let cores = core_count(&options);
         let (inherited, admin) = match &take_over {
             Some(take_over) => take_over.listeners().map(|(it, admin)| (Some(it), admin))?,

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 
 use super::cluster::ClusterMember;
 use super::contents_copy::{read_back, take_contents};
+use super::facts::wants_restart;
 use super::listen::Listeners;
 use super::node_state::NodeState;
 use super::operators::Operators;
@@ -16,7 +17,7 @@ use crate::acceptor::Listening;
 use crate::app::contents::ContentStore;
 #[cfg(feature = "auth")]
 use crate::credentials::CredentialStore;
-use crate::handover::{HandoverFault, Incoming, NodePart};
+use crate::handover::{HandoverFault, Incoming, NodeConfiguration, NodePart};
 use crate::runtime::{CoreResume, Publisher, ReceivedCore, continue_from};
 
 /// A hand-over that this process takes part in, before anything is made.
@@ -63,36 +64,65 @@ impl TakeOver {
     /// They differ where that wants a restart.
     pub(super) fn settle(&self, options: &mut Options) -> Result<(), NodeError> {
         let facts = &self.incoming.facts;
-        let wants_restart = |what: &str,
-                             was: &dyn std::fmt::Display,
-                             is: &dyn std::fmt::Display| {
-            Err(NodeError::Option(format!(
-                "{what} was {was} and is {is} now: that wants a restart, a hand-over cannot change it"
-            )))
-        };
         if options.cores != 0 && options.cores != facts.cores {
-            return wants_restart("cores", &facts.cores, &options.cores);
+            return Err(wants_restart("cores", &facts.cores, &options.cores));
         }
         let name = options.node_name();
         if name.as_str() != facts.node {
-            return wants_restart("the node's name", &facts.node, &name.as_str());
+            return Err(wants_restart(
+                "the node's name",
+                &facts.node,
+                &name.as_str(),
+            ));
         }
         let is_there =
             |asked: &SocketAddr, all: &[SocketAddr]| asked.port() == 0 || all.contains(asked);
         for address in &options.listen {
             if !is_there(address, &facts.addresses) {
                 let were: Vec<_> = facts.addresses.iter().map(ToString::to_string).collect();
-                return wants_restart("the address to listen on", &were.join(" and "), address);
+                return Err(wants_restart(
+                    "the address to listen on",
+                    &were.join(" and "),
+                    address,
+                ));
             }
         }
+        if options.listen.len() < facts.addresses.len() && !options.listen.is_empty() {
+            let counts = (facts.addresses.len(), options.listen.len());
+            return Err(wants_restart(
+                "the number of addresses to listen on",
+                &counts.0,
+                &counts.1,
+            ));
+        }
+        settle_admin(facts.admin, options)?;
         let key = facts.state_key.as_slice().try_into();
         let key = key
             .map_err(|_| NodeError::Failed("the old process's key has another size".to_owned()))?;
+        if options.state_key.as_ref().is_some_and(|it| it.0 != key) {
+            return Err(NodeError::Option(
+                "state-key-file has another key than before: that wants a restart, since what clients bring back was sealed with \
+                 that"
+                    .to_owned(),
+            ));
+        }
         options.state_key = Some(StateKey(key));
         options.incarnation = facts.incarnation;
         options.cores = facts.cores;
         options.name = names::node_name(&facts.node).ok();
         Ok(())
+    }
+
+    /// Whether what this configuration says can be put into force while everything goes on.
+    ///
+    /// # Errors
+    /// What wants a restart.
+    pub(super) fn check(
+        &self,
+        now: &NodeConfiguration,
+        options: &Options,
+    ) -> Result<(), NodeError> {
+        self.incoming.facts.configuration.check(now, options)
     }
 
     /// The sockets of the old process: for clients, and for operators.
@@ -168,6 +198,22 @@ impl TakeOver {
     }
 }
 
+/// The listener for operators goes along as well.
+#[cfg(feature = "admin")]
+fn settle_admin(was: Option<SocketAddr>, options: &Options) -> Result<(), NodeError> {
+    let shown = |it: Option<SocketAddr>| it.map_or("none".to_owned(), |it| it.to_string());
+    match (was, options.admin.address) {
+        (Some(was), Some(is)) if is == was || is.port() == 0 => Ok(()),
+        (None, None) => Ok(()),
+        (was, is) => Err(wants_restart("admin", &shown(was), &shown(is))),
+    }
+}
+
+#[cfg(not(feature = "admin"))]
+fn settle_admin(was: Option<SocketAddr>, _: &Options) -> Result<(), NodeError> {
+    was.map_or(Ok(()), |was| Err(wants_restart("admin", &was, &"none")))
+}
+
 fn receive(
     incoming: &Incoming,
     waiting: &Receiver<()>,
@@ -178,8 +224,12 @@ fn receive(
         return Err(HandoverFault::Unexpected("on every core that it waits"));
     }
     incoming.prepared()?;
-    let (node, _) = incoming.receive(&to_cores, |part, file| parts.take(part, file))?;
-    Ok(node)
+    let received = incoming.receive(&to_cores, |part, file| parts.take(part, file));
+    if let Err(HandoverFault::Refused(why)) = &received {
+        // Before the cores say that nothing comes for them.
+        incoming.refuse(why);
+    }
+    received.map(|(node, _)| node)
 }
 
 /// Where parts of the node go that come before its cores.

@@ -21,6 +21,8 @@ mod dechunker;
 mod drain;
 mod fairness;
 mod half_close;
+#[path = "handover/node.rs"]
+mod handover_node;
 mod hardship;
 mod identity;
 mod observed;

@@ -42,6 +42,7 @@ pub mod entry;
 mod handle;
 mod hold;
 pub mod id;
+mod loaded;
 pub mod outbox;
 mod page;
 mod peers;
@@ -57,6 +58,7 @@ mod stored;
 pub mod stream_info;
 mod tail;
 mod tally;
+mod task_signal;
 mod travel;
 mod versions;
 
@@ -72,7 +74,7 @@ use self::outbox::{
     UnsentItems,
 };
 use self::peers::NodesProgress;
-use crate::app::call::{Availability, KeptBy, Notice, Topic};
+use crate::app::call::{KeptBy, Notice, Topic};
 use crate::app::contents::{Change, ContentStore, Contents};
 use crate::principal::PrincipalId;
 use crate::wire::session_id::NodeName;
@@ -80,6 +82,7 @@ use crate::wire::session_id::NodeName;
 pub use self::ask::{Add, BusRequest, BusResponse, FoundValue, Placed, StoredValue, Write};
 pub use self::counts::{BusCounts, BusSeen};
 pub use self::handle::{BusHandle, ReceiptReceiver};
+pub use self::loaded::Loaded;
 pub use self::peers::{Applied, ProgressRecord};
 pub use self::run::{ENTRIES_MAX, RedisSettings, open};
 pub(crate) use self::run::{RunningBus, share, start};
@@ -122,29 +125,6 @@ pub trait LocalLog {
     /// For a session of this node.
     fn notify_session(&self, session: &str, notice: Notice);
     fn gap(&self, floor: u64);
-}
-
-/// How far a node is with the board that it shares with others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loaded {
-    /// It was read, or there is none.
-    Yes,
-    /// It is being read, or Redis is not there.
-    NotYet,
-    /// It was waited for long enough.
-    GivenUp,
-}
-
-impl Loaded {
-    /// What that means for clients.
-    #[must_use]
-    pub const fn availability(self) -> Availability {
-        match self {
-            Loaded::Yes => Availability::Ready,
-            Loaded::NotYet => Availability::Loading,
-            Loaded::GivenUp => Availability::WithoutBoard,
-        }
-    }
 }
 
 pub struct Bus {

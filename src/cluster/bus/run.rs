@@ -3,11 +3,9 @@
 //! All of it are tasks of one thread. Nobody holds a borrow of the bus across an await.
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
-use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use monoio::time::sleep;
@@ -15,7 +13,8 @@ use monoio::time::sleep;
 use super::ask::{BusRequest, BusResponse};
 use super::commands::{BLOCK_MS, BusKeys, Unanswered, heard, placed};
 use super::handle::{BusHandle, BusMessage};
-use super::outbox::{OutboxItem, UnsentItems};
+use super::outbox::UnsentItems;
+use super::task_signal::TaskSignal;
 use super::{Add, Bus, BusCounts, BusSetup, BusState, LOADED_WITHIN_MS, Loaded, LocalLog, Placed};
 use crate::app::call::{Notice, Topic};
 use crate::cluster::ClusterGates;
@@ -492,32 +491,5 @@ impl LocalLog for Publisher {
 
     fn gap(&self, floor: u64) {
         self.gap_here(floor);
-    }
-}
-
-/// From task to task of one thread: something happened.
-#[derive(Default)]
-struct TaskSignal {
-    given: Cell<bool>,
-    waiting: Cell<Option<Waker>>,
-}
-
-impl TaskSignal {
-    fn give(&self) {
-        self.given.set(true);
-        if let Some(waiting) = self.waiting.take() {
-            waiting.wake();
-        }
-    }
-
-    async fn wait(&self) {
-        poll_fn(|context| {
-            if self.given.replace(false) {
-                return Poll::Ready(());
-            }
-            self.waiting.set(Some(context.waker().clone()));
-            Poll::Pending
-        })
-        .await;
     }
 }

@@ -88,10 +88,10 @@ impl Versions {
             // Of those.
             by_age: _,
         } = self;
-        let each = |(uri, stamp): (&Box<str>, &EntryId)| (uri.clone(), *stamp);
+        let each = |(uri, stamp): (&str, &EntryId)| (uri.into(), *stamp);
         VersionsState {
-            present: present.iter().map(each).collect(),
-            gone: gone.iter().map(each).collect(),
+            present: present.iter().map(|(uri, it)| each((uri, it))).collect(),
+            gone: gone.iter().map(|(uri, it)| each((uri, it))).collect(),
         }
     }
 
