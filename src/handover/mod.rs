@@ -7,7 +7,11 @@
 //!        ◀──────────────────────── Hello   which states it can read
 //!   Welcome, listening sockets ──────────▶ starts its threads
 //!        ◀────────────────────── Prepared  they wait
+//!   Part: contents, piece by piece ──────▶ takes them over
+//!        ◀───────────────────────── Taken   (of each)
 //!   stands still
+//!   Part: changed contents, rules ───────▶ takes them over
+//!        ◀───────────────────────── Taken
 //!   Core, Sockets, …, Node, Sealed ──────▶ has everything, and touches no socket
 //!        ◀───────────────────────── Ready
 //!   Go ──────────────────────────────────▶ serves
