@@ -217,14 +217,13 @@ impl Config {
             break_thread: running.break_thread,
             ..Options::default()
         };
-        let handover_grace = Duration::from_millis(several.handover_grace.0);
         Ok(Config {
             node: traces::with(node, spans),
             admin_token_file: listening.admin_token_file,
             app: running.app,
             log: (running.log, running.log_format),
             board_limits,
-            handover_grace,
+            handover_grace: Duration::from_millis(several.handover_grace.0),
         })
     }
 }

@@ -19,6 +19,8 @@ pub struct HandoverReport {
     pub pause: Duration,
     /// The new process said that it serves.
     pub serves: bool,
+    /// It has ended instead, and so does this process.
+    pub has_ended: bool,
     /// The process ends when this is dropped.
     pub leaving: Leaving,
 }
@@ -49,6 +51,7 @@ pub(super) async fn hand_over(operators: &dyn OperatorBackend) -> AdminResponse 
                 "sessions": report.sessions,
                 "pauseMs": report.pause.as_secs_f64() * 1_000.0,
                 "serves": report.serves,
+                "hasEnded": report.has_ended,
             });
             AdminResponse::json(200, &body).leaving(report.leaving)
         }

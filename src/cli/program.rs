@@ -8,7 +8,8 @@ use super::lines::LineWriter;
 use super::serve::Given;
 use super::{
     CliCommand, EXIT_USAGE, Invocation, cluster, command_line, config, log, manual,
-    mistyped_variables, publish, revoke, serve, sessions, token, top, traefik, watch,
+    mistyped_variables, parent, publish, revoke, serve, sessions, token, top, traefik, upgrade,
+    watch,
 };
 use crate::config::{Layers, Machine, Mistakes};
 use crate::node::TakeOver;
@@ -21,10 +22,12 @@ const LAST_LINES_WITHIN: Duration = Duration::from_secs(1);
 pub fn program() -> ExitCode {
     let Invocation { command, layers } = Invocation::from_args(std::env::args_os());
     match command {
+        CliCommand::Serve(options) if parent::is_wanted(options.file.no_parent) => parent::run(),
         CliCommand::Serve(_) => serve_to_the_end(layers),
         CliCommand::Config(command) => config::run(&command, &layers),
         CliCommand::Publish(options) => publish::run(&options),
         CliCommand::Revoke(options) => revoke::run(&options),
+        CliCommand::Upgrade(options) => upgrade::run(&options),
         CliCommand::Top(options) => top::run(&options),
         CliCommand::Sessions(command) => sessions::run(&command),
         CliCommand::Cluster(options) => cluster::run(&options),

@@ -10,21 +10,19 @@ use super::lines::LineWriter;
 use super::log::Log;
 use super::memory_estimate::{BillLine, Sizes, bill_of_principals, memory_bill};
 use super::reload::{ReloadOutcome, Reloadable, Reloader};
+use super::supervisor;
 use crate::admin::AdminRole;
 use crate::app::board::Board;
 use crate::cluster::PENDING_BYTES;
 use crate::config::{AppName, Config, EffectiveSettings, Layers, Machine};
 use crate::credentials::Authenticator;
 use crate::metrics::Registry;
-use crate::node::{EndProcess, HandoverPlan, Node, NodeBuilder, NodeError, TakeOver};
+use crate::node::{HandoverPlan, Node, NodeBuilder, NodeError, TakeOver};
 use crate::runtime::{CORE_BYTES, SCRATCH_BYTES, SOCKET_BYTES, survive_hangups};
 use crate::shard::Shard;
 
 /// For a terminal to have it before the first line of the log.
 const BANNER_WITHIN: Duration = Duration::from_millis(200);
-
-/// For the last lines of the log, before this process ends that another one has taken over from.
-const LAST_LINES_WITHIN: Duration = Duration::from_secs(1);
 
 /// Of the rules that have changed, for one line of the log.
 const RULES_NAMED: usize = 20;
@@ -57,6 +55,7 @@ pub(super) fn run(
         layers,
         machine,
     } = given;
+    let takes_over = take_over.is_some();
     let node = application(&config)
         .registry(registry)
         .log_control(Arc::new(log.clone()))
@@ -65,8 +64,11 @@ pub(super) fn run(
         let table = reloadable(&config, node, log);
         let reload = Reloader::new(layers, machine, settings, table).start();
         let reload = reload.map_err(|fault| NodeError::System("out of threads", fault.into()))?;
-        node.obey_signals(reload)?;
+        node.obey_signals_and_tell(reload, supervisor::stopping)?;
         say(&banner(&started(&config, node)));
+        if !takes_over {
+            supervisor::ready();
+        }
         Ok(())
     })?;
     node.join_blocking()
@@ -77,13 +79,12 @@ pub(super) fn run(
 fn handover_plan(config: &Config, lines: &LineWriter) -> Result<HandoverPlan, NodeError> {
     let program = this_program()
         .map_err(|fault| NodeError::System("cannot tell which program this is", fault.into()))?;
-    let lines = lines.clone();
     Ok(HandoverPlan {
         program,
         application: config.app.name(),
         arguments: std::env::args_os().skip(1).collect(),
         grace: config.handover_grace,
-        end: EndProcess(Arc::new(move || lines.end(LAST_LINES_WITHIN))),
+        last_words: supervisor::last_words(lines.clone()),
     })
 }
 

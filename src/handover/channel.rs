@@ -121,9 +121,9 @@ impl Channel {
     fn wait(&self, what: PollFlags, until: Instant, at: &'static str) -> Result<(), HandoverFault> {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(HandoverFault::Gone(at));
+            return Err(HandoverFault::Silent(at));
         }
-        let left = Timespec::try_from(left).map_err(|_| HandoverFault::Gone(at))?;
+        let left = Timespec::try_from(left).map_err(|_| HandoverFault::Silent(at))?;
         let mut polled = [PollFd::from_borrowed_fd(self.socket.as_fd(), what)];
         match poll(&mut polled, Some(&left)) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
@@ -176,11 +176,12 @@ mod tests {
         let silent = here
             .receive::<String>(now, "at the test")
             .expect_err("nothing comes");
-        assert!(matches!(silent, HandoverFault::Gone(_)), "{silent}");
+        assert!(matches!(silent, HandoverFault::Silent(_)), "{silent}");
         drop(there);
         let gone = here
             .receive::<String>(soon(), "at the test")
             .expect_err("it is gone");
+        assert!(matches!(gone, HandoverFault::Gone(_)), "{gone}");
         assert!(gone.to_string().contains("at the test"), "{gone}");
         assert!(here.send(&"word", &[], soon()).is_err());
     }

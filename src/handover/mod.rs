@@ -32,5 +32,5 @@ mod outgoing;
 mod words;
 
 pub(crate) use self::incoming::Incoming;
-pub(crate) use self::outgoing::{Outgoing, Peer};
+pub(crate) use self::outgoing::{Outgoing, Peer, Served};
 pub(crate) use self::words::{HandoverFault, NodeConfiguration, NodeFacts, NodePart, Sealed};

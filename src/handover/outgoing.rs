@@ -28,12 +28,26 @@ const TAKEN_WITHIN: Duration = Duration::from_millis(1_500);
 const READY_WITHIN: Duration = Duration::from_millis(1_500);
 /// For the new process to say that it serves. It does so whether it is heard or not.
 const SERVING_WITHIN: Duration = Duration::from_secs(10);
+/// Between the end of its side of the channel and its own, for a process that exits.
+const EXIT_WITHIN: Duration = Duration::from_secs(1);
+const EXIT_LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Which program takes over, and with which arguments.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<OsString>,
+}
+
+/// What became of the new process after it was told to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Served {
+    /// It said that it serves.
+    Yes,
+    /// It said nothing so far.
+    Unsaid,
+    /// It has ended. Nobody serves.
+    Ended,
 }
 
 /// A new process that has not taken over yet. Dropped, it is ended.
@@ -63,8 +77,8 @@ impl Outgoing {
             child: RefCell::new(Some(child)),
             version: String::new(),
         };
-        let ToOld::Hello(hello) = outgoing.hear(HELLO_WITHIN, "before it said that it is there")?
-        else {
+        let at = "before it said that it is there: is this a pinfold that can take over?";
+        let ToOld::Hello(hello) = outgoing.hear(HELLO_WITHIN, at)? else {
             return Err(HandoverFault::Unexpected("that it is there"));
         };
         check_formats(hello.format, hello.reads_from)?;
@@ -152,16 +166,20 @@ impl Outgoing {
         }
     }
 
-    /// It serves from now on, and this process does nothing more. False: it did not say that it does.
+    /// It serves from now on, and this process does nothing more.
     ///
     /// # Errors
     /// It was not told, and does not take over.
-    pub(crate) fn commit(&self) -> Result<bool, HandoverFault> {
+    pub(crate) fn commit(&self) -> Result<Served, HandoverFault> {
         self.tell(&ToNew::Go, &[], Instant::now() + TAKEN_WITHIN)?;
+        let heard = self.hear(SERVING_WITHIN, "before it served");
         // Whatever becomes of it, it is not this process's to end any more.
         drop(self.child.take());
-        let heard = self.hear(SERVING_WITHIN, "before it served");
-        Ok(matches!(heard, Ok(ToOld::Serving)))
+        Ok(match heard {
+            Ok(ToOld::Serving) => Served::Yes,
+            Err(HandoverFault::Ended(..)) => Served::Ended,
+            _ => Served::Unsaid,
+        })
     }
 
     /// Of the new process.
@@ -177,18 +195,38 @@ impl Outgoing {
     ) -> Result<(), HandoverFault> {
         let told = self.channel.send(message, descriptors, until);
         // It may have said why before it went.
-        told.map_err(|fault| match self.hear(Duration::ZERO, "") {
-            Err(refused @ HandoverFault::Refused(_)) => refused,
-            _ => fault,
-        })
+        told.map_err(
+            |fault| match self.hear(Duration::ZERO, "when it was told something") {
+                Err(known @ (HandoverFault::Refused(_) | HandoverFault::Ended(..))) => known,
+                _ => fault,
+            },
+        )
     }
 
     fn hear(&self, within: Duration, at: &'static str) -> Result<ToOld, HandoverFault> {
-        let (message, _): (_, Vec<OwnedFd>) = self.channel.receive(Instant::now() + within, at)?;
+        let heard = self.channel.receive(Instant::now() + within, at);
+        let (message, _): (_, Vec<OwnedFd>) = heard.map_err(|fault| self.ended(fault))?;
         match message {
             ToOld::Refused { why } => Err(HandoverFault::Refused(why)),
             message => Ok(message),
         }
+    }
+
+    /// How it ended, if that is why it is gone.
+    fn ended(&self, fault: HandoverFault) -> HandoverFault {
+        let mut child = self.child.borrow_mut();
+        let (HandoverFault::Gone(at), Some(child)) = (&fault, &mut *child) else {
+            return fault;
+        };
+        let until = Instant::now() + EXIT_WITHIN;
+        while Instant::now() < until {
+            match child.try_wait() {
+                Ok(None) => std::thread::sleep(EXIT_LOOK_EVERY),
+                Ok(Some(status)) => return HandoverFault::Ended(status, at),
+                Err(_) => break,
+            }
+        }
+        fault
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::process::ExitStatus;
 
 use serde::{Deserialize, Serialize};
 
@@ -158,8 +159,12 @@ pub(crate) struct Sealed {
 pub(crate) enum HandoverFault {
     /// The other process said so, in a sentence.
     Refused(String),
-    /// It is gone, or says nothing any more.
+    /// Nobody is at the other end.
     Gone(&'static str),
+    /// It is there, and says nothing.
+    Silent(&'static str),
+    /// The new process ended.
+    Ended(ExitStatus, &'static str),
     /// It says what it should not.
     Unexpected(&'static str),
     /// It reads or writes states that this one does not.
@@ -176,7 +181,14 @@ impl fmt::Display for HandoverFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             HandoverFault::Refused(why) => f.write_str(why),
-            HandoverFault::Gone(at) => write!(f, "the other process was gone, or silent, {at}"),
+            HandoverFault::Gone(at) => write!(f, "the other process was gone {at}"),
+            HandoverFault::Silent(at) => {
+                write!(f, "the other process was silent for too long {at}")
+            }
+            HandoverFault::Ended(status, at) => write!(
+                f,
+                "the new process ended ({status}) {at}; what it said of that is in the log"
+            ),
             HandoverFault::Unexpected(what) => {
                 write!(
                     f,

@@ -10,13 +10,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::Node;
 use super::contents_copy::{ContentsCopy, write_down};
 use super::control_orders::{ControlOrders, QuietControl};
 use super::node_state::NodeState;
 use crate::acceptor::Listening;
 use crate::handover::{
-    HandoverFault, NodeConfiguration, NodeFacts, NodePart, Outgoing, Peer, Sealed,
+    HandoverFault, NodeConfiguration, NodeFacts, NodePart, Outgoing, Peer, Sealed, Served,
 };
 use crate::runtime::{NotStanding, Standing, began_ns};
 
@@ -27,6 +29,8 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// After so many attempts nobody is waited for any more of whom nothing was taken: half a request of an operator, an answer that is
 /// not read, a Redis that does not answer.
 const INSISTS_AFTER: u32 = 3;
+
+const LEAVES: &str = "the node drains or ends: it is not handed over any more. Start the new program when it has ended";
 
 /// How a node is handed over.
 #[derive(Clone, Debug)]
@@ -39,17 +43,20 @@ pub(crate) struct HandoverPlan {
     pub(crate) arguments: Vec<OsString>,
     /// For calls under way to end.
     pub(crate) grace: Duration,
-    /// What is left to be done before this process ends.
-    pub(crate) end: EndProcess,
+    pub(crate) last_words: Arc<dyn LastWords>,
 }
 
-/// The old process's last words.
-#[derive(Clone)]
-pub(crate) struct EndProcess(pub(crate) Arc<dyn Fn() + Send + Sync>);
+/// What is left to be done for a process that another one has taken over from.
+pub(crate) trait LastWords: Send + Sync {
+    /// Whoever looks after this process has another one to look after from now on.
+    fn succeeded_by(&self, pid: u32);
+    /// It ends now.
+    fn end(&self);
+}
 
-impl fmt::Debug for EndProcess {
+impl fmt::Debug for dyn LastWords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("EndProcess")
+        f.write_str("LastWords")
     }
 }
 
@@ -68,6 +75,8 @@ pub struct HandedOver {
     pub pause: Duration,
     /// The new process said that it serves.
     pub serves: bool,
+    /// It has ended instead: nobody serves.
+    pub has_ended: bool,
 }
 
 /// Why a node was not handed over, in a sentence. It goes on as if nothing had been.
@@ -147,12 +156,13 @@ impl Drop for UnderWay<'_> {
 }
 
 impl Node {
-    /// Ends this process, which another one has taken over from.
-    pub(crate) fn end_process(&self) -> ! {
+    /// Ends this process, which another one has taken over from. If that one is gone, too, whoever looks after them has to start
+    /// the program again.
+    pub(crate) fn end_process(&self, handed_over: &HandedOver) -> ! {
         if let Some(plan) = &self.shared.handover.plan {
-            (plan.end.0)();
+            plan.last_words.end();
         }
-        std::process::exit(0)
+        std::process::exit(handed_over.has_ended.into())
     }
 
     /// Starts another process of the program and hands it everything. When this returns `Ok`, that one serves, and the caller
@@ -186,13 +196,17 @@ impl Node {
         let copy = copy.transpose()?;
         let standing = self.stand_still(copy.as_ref(), plan.grace)?;
         let handed_over = self.send_everything(&outgoing, copy.as_ref(), standing)?;
+        if !handed_over.has_ended {
+            plan.last_words.succeeded_by(handed_over.pid);
+            self.pass_on_the_end(handed_over.pid);
+        }
         Ok(handed_over)
     }
 
     fn may_be_handed_over(&self) -> Result<(), HandoverRefused> {
         let refuse = |why: &str| Err(HandoverRefused(why.to_owned()));
         if self.shared.publisher.is_leaving() {
-            return refuse("the node drains or ends: it is not handed over any more");
+            return refuse(LEAVES);
         }
         Ok(())
     }
@@ -228,6 +242,9 @@ impl Node {
                 Ok(standing) => return Ok(standing),
                 Err(why) => why,
             };
+            if self.shared.publisher.is_leaving() {
+                return Err(HandoverRefused(LEAVES.to_owned()));
+            }
             if Instant::now() + AGAIN_AFTER > until {
                 let seconds = grace.as_secs();
                 return Err(HandoverRefused(format!(
@@ -281,6 +298,15 @@ impl Node {
         Ok(())
     }
 
+    /// Somebody may have asked this node to end since it stands still. That is the new process's to do.
+    fn pass_on_the_end(&self, pid: u32) {
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        if let (true, Some(pid)) = (self.shared.publisher.is_stopping(), pid) {
+            // It may be gone already.
+            let _ = kill_process(pid, Signal::TERM);
+        }
+    }
+
     fn send_everything(
         &self,
         outgoing: &Outgoing,
@@ -309,20 +335,18 @@ impl Node {
         })?;
         outgoing.seal(state.as_fd(), sealed, until)?;
         let (pid, version) = (outgoing.pid().unwrap_or_default(), outgoing.version.clone());
-        let serves = outgoing.commit()?;
+        let served = outgoing.commit()?;
         let pause = standing.began.elapsed();
         standing.leave();
-        tracing::info!(
-            pid, %version, connections = sealed.sockets, sessions = sealed.sessions, pause_ms = pause.as_millis() as u64,
-            "handed over: the new process serves, this one ends"
-        );
+        say_that_it_is_over(pid, &version, sealed, pause, served);
         Ok(HandedOver {
             version,
             pid,
             connections: sealed.sockets,
             sessions: sealed.sessions,
             pause,
-            serves,
+            serves: served == Served::Yes,
+            has_ended: served == Served::Ended,
         })
     }
 }
@@ -341,5 +365,28 @@ impl StandingNode<'_> {
         if let Some(control) = self.control {
             control.leave();
         }
+    }
+}
+
+fn say_that_it_is_over(pid: u32, version: &str, sealed: Sealed, pause: Duration, served: Served) {
+    let (connections, sessions) = (sealed.sockets, sealed.sessions);
+    let pause_ms = pause.as_millis() as u64;
+    match served {
+        Served::Yes | Served::Unsaid => tracing::info!(
+            pid,
+            version,
+            connections,
+            sessions,
+            pause_ms,
+            is_heard = served == Served::Yes,
+            "handed over: the new process serves, this one ends"
+        ),
+        Served::Ended => tracing::error!(
+            pid,
+            version,
+            connections,
+            sessions,
+            "handed over, and the new process has ended: nobody serves any more, and this one ends with exit code 1"
+        ),
     }
 }

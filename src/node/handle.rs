@@ -230,10 +230,24 @@ impl Node {
     /// # Errors
     /// The kernel refuses a handler, or a thread.
     pub fn obey_signals(&self, reload: impl FnMut() + Send + 'static) -> Result<(), NodeError> {
+        self.obey_signals_and_tell(reload, || ())
+    }
+
+    /// As [`obey_signals`](Node::obey_signals); `stopping` is called once, when the node begins to end for whatever reason.
+    pub(crate) fn obey_signals_and_tell(
+        &self,
+        reload: impl FnMut() + Send + 'static,
+        stopping: impl FnOnce() + Send + 'static,
+    ) -> Result<(), NodeError> {
         let NodeInner {
             watch, publisher, ..
         } = &*self.shared;
-        watch_signals(watch, publisher.clone(), Box::new(reload))
-            .map_err(|fault| NodeError::system("cannot watch signals", fault))
+        watch_signals(
+            watch,
+            publisher.clone(),
+            Box::new(reload),
+            Box::new(stopping),
+        )
+        .map_err(|fault| NodeError::system("cannot watch signals", fault))
     }
 }

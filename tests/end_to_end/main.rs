@@ -21,8 +21,7 @@ mod dechunker;
 mod drain;
 mod fairness;
 mod half_close;
-#[path = "handover/node.rs"]
-mod handover_node;
+mod handover;
 mod hardship;
 mod identity;
 mod observed;

@@ -25,17 +25,18 @@ pub(super) fn hand_over(node: Node) -> LocalBoxFuture<'static, Result<HandoverRe
             }
         };
         let _ = report.send(Ok(HandoverReport {
-            version: handed_over.version,
+            version: handed_over.version.clone(),
             pid: handed_over.pid,
             connections: handed_over.connections,
             sessions: handed_over.sessions,
             pause: handed_over.pause,
             serves: handed_over.serves,
+            has_ended: handed_over.has_ended,
             leaving,
         }));
         // Closed when the answer was written, or nobody is there to read it.
         let _ = left.recv_timeout(LEAVES_WITHIN);
-        node.end_process();
+        node.end_process(&handed_over);
     };
     let thread = std::thread::Builder::new()
         .name("handover".into())
