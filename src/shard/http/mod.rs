@@ -18,6 +18,7 @@ mod hold;
 mod http_sse;
 #[cfg_attr(not(feature = "auth"), path = "unasked.rs")]
 mod identify;
+mod partial;
 #[cfg(feature = "auth")]
 mod proxied;
 mod questions;
