@@ -196,6 +196,22 @@ impl Core {
         }
     }
 
+    /// A connection that has just come with all of its state: also if its client sends nothing more, that it breaks is to be seen.
+    pub(super) fn watch_again(self: &Rc<Self>, key: ConnectionKey) {
+        let (wanted, ended) = {
+            let shard = self.shard.borrow();
+            (shard.wants_bytes(key), shard.has_input_ended(key))
+        };
+        if wanted || ended {
+            self.watch(key);
+        }
+        if ended {
+            self.sockets.with(key, |stream| {
+                self.readiness.watch_end(readiness::data_of(key), stream);
+            });
+        }
+    }
+
     fn watch(self: &Rc<Self>, key: ConnectionKey) {
         let watched = self.sockets.with(key, |stream| {
             self.readiness.watch(readiness::data_of(key), stream)

@@ -176,6 +176,10 @@ fn thaw(core: &Rc<Core>, state: CoreState, keys: &[ConnectionKey], sockets: Arc<
     if let Err(why) = resumed {
         tracing::error!(%why, core = core.number, "a core could not go on with what it had a moment ago");
     }
+    // Those that wait for more room are told to read on only if they were told not to.
+    for &key in keys {
+        core.watch_again(key);
+    }
     core.pump();
 }
 
@@ -250,7 +254,7 @@ impl Resumed {
             core.write_rest(key);
         }
         for key in self.keys {
-            core.watch_if_wanted(key);
+            core.watch_again(key);
         }
         core.pump();
     }

@@ -10,6 +10,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::http::Leaves;
 use super::stays::{NotTaken, StaysBecause};
 use super::{ConnectionKey, CorePosition, Millis, Shard, TravellingConnection, TravellingSession};
 
@@ -96,7 +97,7 @@ impl Shard {
             }
         }
         for key in self.connections() {
-            let owner = self.http.may_leave(key);
+            let owner = self.http.may_leave(key, Leaves::WithItsCore);
             let may = owner.and_then(|it| it.map_or(Ok(()), |it| self.engine.may_leave_with(it)));
             if let Err(why) = may
                 && why != StaysBecause::OfSession
@@ -122,7 +123,7 @@ impl Shard {
             sessions: Vec::new(),
             connections: Vec::new(),
         };
-        match self.empty_into(&mut frozen, now) {
+        match self.empty_into(&mut frozen) {
             Ok(()) => Ok(frozen),
             Err(why) => {
                 let back = self.handle_resume(now, frozen);
@@ -134,16 +135,20 @@ impl Shard {
         }
     }
 
-    fn empty_into(&mut self, frozen: &mut FrozenShard, now: Millis) -> Result<(), StaysBecause> {
+    fn empty_into(&mut self, frozen: &mut FrozenShard) -> Result<(), StaysBecause> {
         let sessions: Vec<_> = self.sessions().collect();
         frozen.sessions.reserve(sessions.len());
         for key in sessions {
-            frozen.sessions.push(self.take_session(now, key)?.0);
+            frozen
+                .sessions
+                .push(self.take_session_as(key, Leaves::WithItsCore)?.0);
         }
         let connections: Vec<_> = self.connections().collect();
         frozen.connections.reserve(connections.len());
         for key in connections {
-            frozen.connections.push(self.take_connection(now, key)?);
+            frozen
+                .connections
+                .push(self.take_connection_as(key, Leaves::WithItsCore)?);
         }
         Ok(())
     }

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use super::engine::travel::{PackedListen, PackedSession};
 use super::engine::{ExchangeOwner, SessionKey};
 use super::exchange::Wire as _;
-use super::http::PackedConnection;
+use super::http::{Arrives, Leaves, PackedConnection};
 use super::stays::{NotTaken, StaysBecause};
 use super::{ConnectionKey, CorePosition, Millis, Shard};
 use crate::wire::session_id::SessionId;
@@ -110,16 +110,21 @@ impl Shard {
         key: SessionKey,
     ) -> Result<(TravellingSession, Vec<ConnectionKey>), StaysBecause> {
         self.at(now);
+        self.take_session_as(key, Leaves::Alone)
+    }
+
+    pub(super) fn take_session_as(
+        &mut self,
+        key: SessionKey,
+        leaves: Leaves,
+    ) -> Result<(TravellingSession, Vec<ConnectionKey>), StaysBecause> {
         let id = self.engine.may_leave(key)?;
-        let is_named = |session: Option<SessionId>| session.is_some_and(|it| it == id);
-        let mut arriving = self.http.arriving();
-        if arriving.any(|it| is_named(it.session.and_then(|it| it.id))) {
+        if leaves == Leaves::Alone && self.is_about_to_be_asked(id) {
             return Err(StaysBecause::RequestArrives);
         }
-        drop(arriving);
         let keys = self.engine.exchanges_of_session(key);
         for &connection in &keys {
-            self.http.may_leave(connection)?;
+            self.http.may_leave(connection, leaves)?;
         }
         let session = self.engine.pack_session(key);
         let session = session.ok_or(StaysBecause::NotHere)?;
@@ -129,6 +134,13 @@ impl Shard {
             session: Box::new(session),
         };
         Ok((travelling, keys))
+    }
+
+    /// A request for this session was let in here, and has not arrived whole.
+    fn is_about_to_be_asked(&self, id: SessionId) -> bool {
+        let is_named = |session: Option<SessionId>| session.is_some_and(|it| it == id);
+        let mut arriving = self.http.arriving();
+        arriving.any(|it| is_named(it.session.and_then(|it| it.id)))
     }
 
     /// A session arrives, with its connections.
@@ -187,7 +199,7 @@ impl Shard {
             }
         };
         let connections = connections.into_iter().zip(owners);
-        let known = connections.map(|(it, owner)| self.put(it, Some(owner), keys));
+        let known = connections.map(|(it, owner)| self.put(it, Arrives::OwnedBy(owner), keys));
         Ok((key, known.collect()))
     }
 
@@ -201,7 +213,15 @@ impl Shard {
         key: ConnectionKey,
     ) -> Result<TravellingConnection, StaysBecause> {
         self.at(now);
-        let owner = self.http.may_leave(key)?;
+        self.take_connection_as(key, Leaves::Alone)
+    }
+
+    pub(super) fn take_connection_as(
+        &mut self,
+        key: ConnectionKey,
+        leaves: Leaves,
+    ) -> Result<TravellingConnection, StaysBecause> {
+        let owner = self.http.may_leave(key, leaves)?;
         owner.map_or(Ok(()), |it| self.engine.may_leave_with(it))?;
         let listen = match owner {
             Some(ExchangeOwner::Listener(listener)) => self.engine.pack_listen(listener),
@@ -247,28 +267,45 @@ impl Shard {
         connection: TravellingConnection,
         keys: Keys,
     ) -> Result<ConnectionKey, GivenBack<TravellingConnection>> {
-        let TravellingConnection { connection, listen } = connection;
-        let unpacked = listen.map(|it| self.engine.unpack_listen(it)).transpose();
-        let owner = match unpacked {
-            Ok(owner) => owner,
-            Err(refused) => {
-                let (why, listen) = *refused;
-                let listen = Some(listen);
-                let value = Box::new(TravellingConnection { connection, listen });
-                return Err(GivenBack { why, value });
-            }
+        let TravellingConnection {
+            mut connection,
+            listen,
+        } = connection;
+        let refused = |why, connection, listen| {
+            let value = Box::new(TravellingConnection { connection, listen });
+            Err(GivenBack { why, value })
         };
-        Ok(self.put(connection, owner, keys))
+        let what = match listen.map(|it| self.engine.unpack_listen(it)) {
+            Some(Ok(owner)) => Arrives::OwnedBy(owner),
+            Some(Err(back)) => {
+                let (why, listen) = *back;
+                return refused(why, connection, Some(listen));
+            }
+            None => match self.http.read_again(&mut connection) {
+                Ok(Some(partial)) => Arrives::Within(partial),
+                Ok(None) => Arrives::Alone,
+                Err(why) => return refused(why, connection, None),
+            },
+        };
+        Ok(self.put(connection, what, keys))
+    }
+
+    /// Whether the client of a connection sends nothing more, as far as the shard was told: it waits to be told so once more, if
+    /// the client is gone altogether.
+    #[must_use]
+    pub fn has_input_ended(&self, key: ConnectionKey) -> bool {
+        self.http.has_input_ended(key)
     }
 
     /// Where this core stands, for the one that takes its place.
     #[must_use]
     pub fn position(&self) -> CorePosition {
-        self.engine.position()
+        self.engine.position(self.http.next_connection())
     }
 
     /// Goes on where another core stood, before anything else is handled.
     pub fn begin_at(&mut self, position: CorePosition) {
+        self.http.count_connections_from(position.next_connection);
         self.engine.begin_at(position);
     }
 
@@ -286,20 +323,23 @@ impl Shard {
     fn put(
         &mut self,
         connection: PackedConnection,
-        owner: Option<ExchangeOwner>,
+        what: Arrives<ExchangeOwner>,
         keys: Keys,
     ) -> ConnectionKey {
         let (unwritten, since) = (connection.unwritten, connection.holds_since);
         let again = (keys == Keys::Again).then(|| key_of(&connection));
-        let key = self.http.unpack(connection, owner, again);
+        let owner = match what {
+            Arrives::OwnedBy(owner) => Some(owner),
+            Arrives::Within(_) | Arrives::Alone => None,
+        };
+        let key = self.http.unpack(connection, what, again);
         if let Some(owner) = owner {
             self.engine.connected(owner, key);
             if let Some(traces) = self.http.traces() {
                 self.engine.trace_arrived(traces, owner, key);
             }
         }
-        self.http
-            .settle_arrived(key, unwritten, since, &mut self.engine);
+        self.http.settle_arrived(key, unwritten, since);
         key
     }
 }

@@ -9,6 +9,8 @@
 //!                                          └▸ TrailerName ──▸ TrailerValue ─CR─▸ TrailerLf ──▸ TrailerStart
 //! ```
 
+use serde::{Deserialize, Serialize};
+
 use super::Malformed;
 use super::field::{is_token, is_value_byte};
 use crate::limits::CHUNKED_OVERHEAD_BYTES_MAX;
@@ -16,8 +18,8 @@ use crate::limits::CHUNKED_OVERHEAD_BYTES_MAX;
 /// Hexadecimal digits of a chunk's size: as many as a u64 has.
 const SIZE_DIGITS_MAX: u8 = 16;
 
-/// Decodes one body. After an error or the end it is used up.
-#[derive(Clone, Debug)]
+/// Decodes one body. After an error or the end it is used up. It can be written down in the middle of one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ChunkedDecoder {
     state: ChunkState,
     /// Of the current chunk: its size while that is read, then what is missing of it.
@@ -37,7 +39,7 @@ pub struct Decoded {
     pub finished: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum ChunkState {
     Size,
     Extension,
@@ -92,6 +94,14 @@ impl ChunkedDecoder {
             used,
             finished: self.state == ChunkState::Finished,
         })
+    }
+
+    /// Whether this is in the middle of a body of which so many bytes are there: for whoever has it from somewhere else.
+    #[must_use]
+    pub fn has_decoded(&self, bytes: usize) -> bool {
+        self.decoded == bytes
+            && self.size_digits <= SIZE_DIGITS_MAX
+            && self.overhead <= CHUNKED_OVERHEAD_BYTES_MAX
     }
 
     fn take_data(&mut self, input: &[u8], body: &mut Vec<u8>) -> usize {

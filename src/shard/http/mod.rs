@@ -57,7 +57,7 @@ use crate::clients::{Client, Commons, Ticket};
 use crate::limits::Limits;
 
 pub use self::client::TooMany;
-pub(super) use self::connection::travel::PackedConnection;
+pub(super) use self::connection::travel::{Arrives, PackedConnection};
 pub(super) use self::documents::PublicDocuments;
 pub use self::gate::RequestPolicy;
 pub use self::http_sse::HttpSsePaths;
@@ -65,6 +65,7 @@ pub use self::http_sse::HttpSsePaths;
 pub use self::identify::{IdentityAnswer, IdentityQuestion, UnknownSender};
 pub(super) use self::questions::Neighbours;
 pub(super) use self::receive::Input;
+pub(super) use self::travel::Leaves;
 use self::unread::UnreadAnswers;
 
 pub(super) struct Http<U: UpperLayer> {

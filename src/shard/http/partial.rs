@@ -1,5 +1,7 @@
 //! A request whose head came and whose body is still arriving: what is there of it, and what was decided at its head.
 
+pub(super) mod travel;
+
 use std::rc::Rc;
 
 use super::Refused;
@@ -13,7 +15,7 @@ use crate::wire::json_scan::JsonScan;
 use crate::wire::peer_question::PeerQuestion;
 
 /// A request whose body is still arriving.
-pub(super) struct Partial {
+pub(in crate::shard) struct Partial {
     pub(super) head: Head,
     pub(super) head_bytes: Box<[u8]>,
     /// What arrived so far, decoded. Grows with what the client sends, not with what it announces.
