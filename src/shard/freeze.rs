@@ -153,6 +153,19 @@ impl Shard {
         Ok(())
     }
 
+    /// Before the sessions, and in the order of the names that their streams have: the application knows those, and nobody has
+    /// taken them yet.
+    fn put_all_again(
+        &mut self,
+        mut connections: Vec<TravellingConnection>,
+    ) -> Result<(), NotTaken> {
+        connections.sort_by_key(TravellingConnection::stream_name);
+        for connection in connections {
+            self.put_connection_again(connection).map_err(|it| it.why)?;
+        }
+        Ok(())
+    }
+
     /// Goes on with what a core had whose place this one takes, before anything else is handled; or with what it gave itself.
     /// Connections come in the order of [`FrozenShard::connection_keys`], and have those keys.
     ///
@@ -170,14 +183,14 @@ impl Shard {
             connections,
         } = frozen;
         self.begin_at(position);
+        let others: Vec<_> = connections.iter().map(TravellingConnection::key).collect();
+        self.put_all_again(connections)?;
         let mut keys = Vec::new();
         for session in sessions {
             let put = self.put_session_again(session);
             keys.extend(put.map_err(|it| it.why)?);
         }
-        for connection in connections {
-            keys.push(self.put_connection_again(connection).map_err(|it| it.why)?);
-        }
+        keys.extend(others);
         self.http.list_vacant();
         self.go_on();
         Ok(keys)

@@ -74,6 +74,11 @@ impl TravellingConnection {
     pub(super) fn key(&self) -> ConnectionKey {
         key_of(&self.connection)
     }
+
+    /// What the application calls the stream on it, if there is one.
+    pub(super) fn stream_name(&self) -> Option<(u32, u32)> {
+        self.listen.as_ref().map(|it| it.name)
+    }
 }
 
 fn key_of(connection: &PackedConnection) -> ConnectionKey {
@@ -128,7 +133,7 @@ impl Shard {
         }
         let session = self.engine.pack_session(key);
         let session = session.ok_or(StaysBecause::NotHere)?;
-        let connections = keys.iter().filter_map(|&it| self.http.pack(it));
+        let connections = keys.iter().filter_map(|&it| self.http.pack(it, leaves));
         let travelling = TravellingSession {
             connections: connections.collect(),
             session: Box::new(session),
@@ -227,7 +232,7 @@ impl Shard {
             Some(ExchangeOwner::Listener(listener)) => self.engine.pack_listen(listener),
             _ => None,
         };
-        let connection = self.http.pack(key).ok_or(StaysBecause::NotHere)?;
+        let connection = self.http.pack(key, leaves).ok_or(StaysBecause::NotHere)?;
         Ok(TravellingConnection { connection, listen })
     }
 

@@ -57,20 +57,19 @@ impl World {
         let pause_ms = *self.random.pick(&[0, 25, 400]);
         // What is on its way between cores, or to another node, has its place among what this process counts.
         let is_between = self.node.messages.is_empty() && self.node.forwarded_for.is_empty();
-        let commons = self.node.commons.clone();
-        if all && is_between && !goes_on_itself {
-            self.node.commons = setup(0, count, limits(), INCARNATION).commons;
-        }
+        let of_another = (all && is_between && !goes_on_itself)
+            .then(|| setup(0, count, limits(), INCARNATION).commons);
+        let commons = of_another.as_ref().unwrap_or(&self.node.commons);
         let cores = cores.into_iter().map(|core| {
             let setup = ShardSetup {
-                commons: self.node.commons.clone(),
+                commons: commons.clone(),
                 ..setup(core, count, limits(), INCARNATION)
             };
             (core, (!goes_on_itself).then_some(setup))
         });
-        let replaced = self.node.stand_still(cores.collect(), pause_ms);
+        let cores = cores.collect();
+        let replaced = self.node.stand_still(cores, of_another, pause_ms);
         if replaced.is_err() {
-            self.node.commons = commons;
             self.node.met.insert("a core went on".into());
         }
         let what = match (all, goes_on_itself) {

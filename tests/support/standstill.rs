@@ -3,6 +3,9 @@
 //! All that a core has is written down as the program writes it, and read again. What arrived is frozen once more: it must be what
 //! left. Each connection has the key that it had, so the sockets need not be told.
 
+use std::sync::Arc;
+
+use pinfold::internals::clients::Commons;
 use pinfold::internals::shard::{
     ConnectionKey, FrozenShard, HeldUp, Millis, Shard, ShardSetup, StaysBecause, TravellingSession,
 };
@@ -40,13 +43,15 @@ impl Node {
         setup: ShardSetup,
         pause_ms: Millis,
     ) -> Result<(), StaysBecause> {
-        self.stand_still(vec![(core, Some(setup))], pause_ms)
+        self.stand_still(vec![(core, Some(setup))], None, pause_ms)
     }
 
-    /// These cores stand still at once, and go on: in a shard of this setup, or in their own.
+    /// These cores stand still at once, and go on: in a shard of this setup, or in their own. `commons`: those of all cores from
+    /// then on.
     pub fn stand_still(
         &mut self,
         cores: Vec<(usize, Option<ShardSetup>)>,
+        commons: Option<Arc<Commons>>,
         pause_ms: Millis,
     ) -> Result<(), StaysBecause> {
         for (core, _) in &cores {
@@ -70,6 +75,10 @@ impl Node {
             }
         }
         self.now += pause_ms;
+        if let Some(commons) = commons.filter(|_| stays.is_none()) {
+            self.commons = commons;
+        }
+        let mut gone_on = Vec::new();
         for ((core, setup), (keys, bytes)) in cores.into_iter().zip(frozen) {
             self.check_empty(core);
             if let Some(setup) = setup.filter(|_| stays.is_none()) {
@@ -79,6 +88,10 @@ impl Node {
                 }
             }
             self.go_on(core, &keys, &bytes);
+            gone_on.push(core);
+        }
+        for core in gone_on {
+            self.settle(core);
         }
         stays.map_or(Ok(()), Err)
     }
@@ -106,12 +119,8 @@ impl Node {
         if self.broken.is_none() && !self.unlike {
             let again = shard.handle_freeze(now);
             let again = again.expect("nothing has happened since");
-            assert!(
-                written_down(&again) == bytes,
-                "another one went on:\n{}\n{}",
-                shown(&again),
-                shown(&read_again(bytes))
-            );
+            let (left, arrived) = (in_order(&read_again(bytes)), in_order(&again));
+            assert!(left == arrived, "{}", difference(&left, &arrived, ""));
             let resumed = shard.handle_resume(now, again).expect("it goes on");
             assert_eq!(resumed, keys);
         }
@@ -119,7 +128,6 @@ impl Node {
             let id = self.by_key[&(core, *key)];
             self.ask_for_bytes(id);
         }
-        self.settle(core);
     }
 
     /// As a broken driver would hand it over.
@@ -156,4 +164,33 @@ fn kinds(frozen: &FrozenShard) -> Vec<String> {
 
 fn shown(frozen: &FrozenShard) -> Value {
     serde_json::to_value(frozen).expect("plain values")
+}
+
+/// A guest among its sessions may have another slot.
+fn in_order(frozen: &FrozenShard) -> Value {
+    let mut shown = shown(frozen);
+    let sessions = shown["sessions"].as_array_mut().expect("a list");
+    sessions.sort_by_key(|it| it["session"]["id"].to_string());
+    shown
+}
+
+/// The first one.
+fn difference(left: &Value, arrived: &Value, path: &str) -> String {
+    match (left, arrived) {
+        (Value::Object(one), Value::Object(other)) if one.len() == other.len() => {
+            let pairs = one.iter().zip(other.values());
+            let different = pairs.clone().find(|((_, one), other)| one != other);
+            different.map_or_else(String::new, |((name, one), other)| {
+                difference(one, other, &format!("{path}.{name}"))
+            })
+        }
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+            let mut pairs = one.iter().zip(other).enumerate();
+            let different = pairs.find(|(_, (one, other))| one != other);
+            different.map_or_else(String::new, |(place, (one, other))| {
+                difference(one, other, &format!("{path}[{place}]"))
+            })
+        }
+        _ => format!("{path}: {left} / {arrived}"),
+    }
 }

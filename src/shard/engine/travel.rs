@@ -70,7 +70,7 @@ pub(in crate::shard) struct PackedListen {
     id: String,
     offset: u64,
     /// What the application calls its subscriber: index and generation.
-    name: (u32, u32),
+    pub(in crate::shard) name: (u32, u32),
     listener: PackedListener,
     /// What the client says of itself, as a session's.
     #[serde(default)]

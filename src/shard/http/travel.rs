@@ -67,7 +67,11 @@ impl<U: UpperLayer> Http<U> {
     }
 
     /// Takes out a connection that [may leave](Http::may_leave), as if it had never been here.
-    pub(in crate::shard) fn pack(&mut self, key: ConnectionKey) -> Option<PackedConnection> {
+    pub(in crate::shard) fn pack(
+        &mut self,
+        key: ConnectionKey,
+        leaves: Leaves,
+    ) -> Option<PackedConnection> {
         self.uncount_exchange(key);
         self.leave_holders(key);
         let connection = self.connections.remove(key)?;
@@ -75,7 +79,8 @@ impl<U: UpperLayer> Http<U> {
         if let Some(traces) = &mut self.traces {
             traces.forget(key);
         }
-        Some(connection.pack((key.index, key.generation), self.rules_epoch()))
+        let epoch = self.rules_epoch();
+        Some(connection.pack((key.index, key.generation), epoch, leaves))
     }
 
     /// Whether a connection could have this key again.
@@ -107,13 +112,10 @@ impl<U: UpperLayer> Http<U> {
     /// that it has if there [is room](Http::has_room); then [`list_vacant`](Http::list_vacant) is to come.
     pub(in crate::shard) fn unpack(
         &mut self,
-        mut packed: PackedConnection,
+        packed: PackedConnection,
         what: Arrives<U::Owner>,
         again: Option<ConnectionKey>,
     ) -> ConnectionKey {
-        if again.is_none() {
-            packed.forget_asker();
-        }
         let connection = packed.unpack(what);
         self.commons.connections.take_beyond(1);
         let clients = &self.commons.clients;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::partial::Partial;
 use super::super::partial::travel::PackedPartial;
-use super::super::{AnswerOwner, Millis, Timer, UpperLayer};
+use super::super::{AnswerOwner, Leaves, Millis, Timer, UpperLayer};
 use super::{Connection, ConnectionState, CountsFor, Hold};
 use crate::clients::Client;
 
@@ -86,8 +86,15 @@ impl UnderWay {
 
 impl<U: UpperLayer> Connection<U> {
     /// `epoch` is that of the rules that hold.
-    pub(in crate::shard::http) fn pack(self, key: (u32, u32), epoch: u64) -> PackedConnection {
-        let asker = self.state.asker().filter(|_| self.is_writing());
+    pub(in crate::shard::http) fn pack(
+        self,
+        key: (u32, u32),
+        epoch: u64,
+        leaves: Leaves,
+    ) -> PackedConnection {
+        // On another core the owners of answers have other names.
+        let is_known = leaves == Leaves::WithItsCore && self.is_writing();
+        let asker = self.state.asker().filter(|_| is_known);
         let Connection {
             state,
             is_stream,
@@ -178,13 +185,6 @@ impl PackedConnection {
 
     pub(in crate::shard::http) fn names_principals(&self) -> bool {
         self.names_principals
-    }
-
-    /// Of another core the owners of answers have other names.
-    pub(in crate::shard::http) fn forget_asker(&mut self) {
-        if let Some(under_way) = &mut self.under_way {
-            under_way.asker = None;
-        }
     }
 
     pub(in crate::shard::http) fn unpack<U: UpperLayer>(
