@@ -74,6 +74,17 @@ impl Ticket {
         }
     }
 
+    /// Of a request that another node answers, and did before this process began: it has both places in any case.
+    pub(crate) fn again(commons: &Arc<Commons>, client: Option<Client>, now: Millis) -> Ticket {
+        commons.connections.take_beyond(2);
+        commons.clients.take_in_connection(client, now);
+        Ticket {
+            commons: commons.clone(),
+            client,
+            places: 2,
+        }
+    }
+
     /// A request that another node answers takes two connections.
     ///
     /// # Errors

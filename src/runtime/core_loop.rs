@@ -225,9 +225,9 @@ impl Core {
         }
     }
 
-    /// Requests of clients here that other nodes answer.
+    /// Requests of clients here that other nodes are to answer, and have not.
     pub(super) fn forwarded(&self) -> usize {
-        self.forwarding.as_ref().map_or(0, |it| it.count())
+        self.forwarding.as_ref().map_or(0, |it| it.held_up())
     }
 
     /// All that the shard, and what is passed on, want done now.

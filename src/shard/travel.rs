@@ -26,6 +26,8 @@
 //! same order. What of a write the kernel has not taken is the driver's, as always: it goes on with that, and says
 //! [`Shard::handle_written`] to the new shard. It asks [`Shard::wants_bytes`] before it reads on.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::engine::travel::{PackedListen, PackedSession};
@@ -34,6 +36,7 @@ use super::exchange::Wire as _;
 use super::http::{Arrives, Leaves, PackedConnection};
 use super::stays::{NotTaken, StaysBecause};
 use super::{ConnectionKey, CorePosition, Millis, Shard};
+use crate::clients::Commons;
 use crate::wire::session_id::SessionId;
 
 /// A session on its way, with all that is its own.
@@ -293,6 +296,12 @@ impl Shard {
             },
         };
         Ok(self.put(connection, what, keys))
+    }
+
+    /// What all cores of its node count together.
+    #[must_use]
+    pub fn commons(&self) -> &Arc<Commons> {
+        self.engine.commons()
     }
 
     /// Whether the client of a connection sends nothing more, as far as the shard was told: it waits to be told so once more, if

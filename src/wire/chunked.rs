@@ -99,16 +99,20 @@ impl ChunkedDecoder {
     /// Whether this is in the middle of a body of which so many bytes are there: for whoever has it from somewhere else.
     #[must_use]
     pub fn has_decoded(&self, bytes: usize) -> bool {
-        self.decoded == bytes
-            && self.size_digits <= SIZE_DIGITS_MAX
-            && self.overhead <= CHUNKED_OVERHEAD_BYTES_MAX
+        self.decoded == bytes && self.is_sound()
+    }
+
+    /// Whether what this counts is within its bounds: the same.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.size_digits <= SIZE_DIGITS_MAX && self.overhead <= CHUNKED_OVERHEAD_BYTES_MAX
     }
 
     fn take_data(&mut self, input: &[u8], body: &mut Vec<u8>) -> usize {
         let left = usize::try_from(self.left).unwrap_or(usize::MAX);
         let len = input.len().min(left);
         body.extend_from_slice(&input[..len]);
-        self.decoded += len;
+        self.decoded = self.decoded.saturating_add(len);
         self.left -= len as u64;
         if self.left == 0 {
             self.state = ChunkState::DataCr;

@@ -25,6 +25,7 @@ mod proxied;
 mod questions;
 mod resume;
 mod sizes;
+mod standstill;
 mod stats;
 mod trace;
 mod trace_bounds;

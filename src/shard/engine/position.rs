@@ -2,10 +2,12 @@
 //!
 //! [`Engine::position`] takes the whole engine apart, and has a line for each part of it: by that it travels, or why it does not.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::arena::Key;
-use super::{Client, Engine};
+use super::{Client, Commons, Engine};
 
 /// Where a core stands, for another one to begin with that goes on in its place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +27,10 @@ pub struct CorePosition {
 }
 
 impl Engine {
+    pub(in crate::shard) fn commons(&self) -> &Arc<Commons> {
+        &self.commons
+    }
+
     pub(in crate::shard) fn position(&self, next_connection: u32) -> CorePosition {
         let Engine {
             // Who the core is, its settings, and what it has of the whole node: whoever goes on in its place is given the same.
