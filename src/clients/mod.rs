@@ -11,6 +11,7 @@ mod ended;
 mod networks;
 mod table;
 mod token_bucket;
+mod travel;
 
 use std::sync::Arc;
 

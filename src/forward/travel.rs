@@ -43,7 +43,35 @@ impl Forwarder {
 
     /// The streams as they are now. Nothing changes.
     pub fn streams(&self) -> impl Iterator<Item = (PassageKey, TravellingStream)> + '_ {
-        self.passages.iter().filter_map(|(index, passage)| {
+        let Forwarder {
+            // Settings: whoever goes on is given the same.
+            node: _,
+            path: _,
+            secret: _,
+            limits: _,
+            read_bytes_max: _,
+            // Asked again.
+            owners: _,
+            askers: _,
+            asking: _,
+            // Closed with their process.
+            pool: _,
+            passages,
+            // Keys are the driver's, who gets others with the streams.
+            generation: _,
+            timed: _,
+            looked_at: _,
+            // A node that drains stands still for nobody.
+            drain: _,
+            // There is nothing: it is held up by that.
+            effects: _,
+            outgoing: _,
+            unsettled: _,
+            sink: _,
+            // Counted since the process began.
+            counts: _,
+        } = self;
+        passages.iter().filter_map(|(index, passage)| {
             let Passage {
                 generation,
                 // Whoever has the sockets there waits for what is wanted of them.

@@ -48,6 +48,7 @@ mod start;
 mod stats;
 mod store;
 mod take_over;
+mod travel;
 #[cfg(feature = "admin")]
 mod watching;
 

@@ -3,6 +3,8 @@
 //! Every task of a core's thread holds an `Rc<Core>`, most of them as a [`CoreDriver`]. A task that hands the shard something
 //! calls [`CoreDriver::pump`] afterwards. No task holds a borrow across an await or while the application runs.
 
+mod travel;
+
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream as StdStream};

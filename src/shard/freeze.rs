@@ -10,8 +10,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::http::Leaves;
-use super::stays::{NotTaken, StaysBecause};
+use super::stays::{Leaves, NotTaken, StaysBecause};
 use super::{ConnectionKey, CorePosition, Millis, Shard, TravellingConnection, TravellingSession};
 
 /// All that a core had.

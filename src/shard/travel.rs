@@ -33,8 +33,8 @@ use serde::{Deserialize, Serialize};
 use super::engine::travel::{PackedListen, PackedSession};
 use super::engine::{ExchangeOwner, SessionKey};
 use super::exchange::Wire as _;
-use super::http::{Arrives, Leaves, PackedConnection};
-use super::stays::{NotTaken, StaysBecause};
+use super::http::{Arrives, PackedConnection};
+use super::stays::{Leaves, NotTaken, StaysBecause};
 use super::{ConnectionKey, CorePosition, Millis, Shard};
 use crate::clients::Commons;
 use crate::wire::session_id::SessionId;
@@ -91,7 +91,7 @@ fn key_of(connection: &PackedConnection) -> ConnectionKey {
 
 /// By which keys connections are known where they arrive.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Keys {
+enum KeysThere {
     /// As the arena has them.
     New,
     /// By those that they had: the shard takes the place of the one that they left.
@@ -161,7 +161,7 @@ impl Shard {
         session: TravellingSession,
     ) -> Result<(SessionKey, Vec<ConnectionKey>), GivenBack<TravellingSession>> {
         self.at(now);
-        let put = self.put_session_as(session, Keys::New)?;
+        let put = self.put_session_as(session, KeysThere::New)?;
         self.go_on();
         Ok(put)
     }
@@ -174,20 +174,21 @@ impl Shard {
         &mut self,
         session: TravellingSession,
     ) -> Result<Vec<ConnectionKey>, GivenBack<TravellingSession>> {
-        let put = self.put_session_as(session, Keys::Again);
+        let put = self.put_session_as(session, KeysThere::Again);
         put.map(|(_, connections)| connections)
     }
 
     fn put_session_as(
         &mut self,
         session: TravellingSession,
-        keys: Keys,
+        keys: KeysThere,
     ) -> Result<(SessionKey, Vec<ConnectionKey>), GivenBack<TravellingSession>> {
         let TravellingSession {
             session,
             connections,
         } = session;
-        if keys == Keys::Again && !connections.iter().all(|it| self.http.has_room(key_of(it))) {
+        if keys == KeysThere::Again && !connections.iter().all(|it| self.http.has_room(key_of(it)))
+        {
             let value = Box::new(TravellingSession {
                 session,
                 connections,
@@ -249,7 +250,7 @@ impl Shard {
         connection: TravellingConnection,
     ) -> Result<ConnectionKey, GivenBack<TravellingConnection>> {
         self.at(now);
-        let key = self.put_connection_as(connection, Keys::New)?;
+        let key = self.put_connection_as(connection, KeysThere::New)?;
         self.go_on();
         Ok(key)
     }
@@ -267,13 +268,13 @@ impl Shard {
             let why = NotTaken::Malformed;
             return Err(GivenBack { why, value });
         }
-        self.put_connection_as(connection, Keys::Again)
+        self.put_connection_as(connection, KeysThere::Again)
     }
 
     fn put_connection_as(
         &mut self,
         connection: TravellingConnection,
-        keys: Keys,
+        keys: KeysThere,
     ) -> Result<ConnectionKey, GivenBack<TravellingConnection>> {
         let TravellingConnection {
             mut connection,
@@ -314,7 +315,13 @@ impl Shard {
     /// Where this core stands, for the one that takes its place.
     #[must_use]
     pub fn position(&self) -> CorePosition {
-        self.engine.position(self.http.next_connection())
+        let Shard {
+            http,
+            engine,
+            // What they hold of it is charged again where that arrives.
+            memory: _,
+        } = self;
+        engine.position(http.next_connection())
     }
 
     /// Goes on where another core stood, before anything else is handled.
@@ -338,10 +345,10 @@ impl Shard {
         &mut self,
         connection: PackedConnection,
         what: Arrives<ExchangeOwner>,
-        keys: Keys,
+        keys: KeysThere,
     ) -> ConnectionKey {
         let (unwritten, since) = (connection.unwritten, connection.holds_since);
-        let again = (keys == Keys::Again).then(|| key_of(&connection));
+        let again = (keys == KeysThere::Again).then(|| key_of(&connection));
         let owner = match what {
             Arrives::OwnedBy(owner) => Some(owner),
             Arrives::Within(_) | Arrives::Alone => None,

@@ -26,6 +26,7 @@ mod questions;
 mod resume;
 mod sizes;
 mod standstill;
+mod states;
 mod stats;
 mod trace;
 mod trace_bounds;

@@ -22,8 +22,23 @@ impl Forwarding {
 
     /// The streams, and two sockets of each: the client's, then that to its session's node.
     pub(in crate::runtime) fn lend(&self, sockets: &mut Vec<StdStream>) -> Lent {
+        let Forwarding {
+            // To the rest of the node.
+            cluster: _,
+            forwarder,
+            // Sockets are watched anew.
+            readiness: _,
+            // By the streams' keys, below.
+            pairs: _,
+            // Closed with their process.
+            idle: _,
+            // Handed on by the pump.
+            said: _,
+            // Of its log.
+            complained: _,
+        } = self;
         let mut lent = Lent::default();
-        for (key, stream) in self.forwarder.borrow().streams() {
+        for (key, stream) in forwarder.borrow().streams() {
             match self.take_pair(key) {
                 Some(Pair {
                     client,

@@ -11,9 +11,7 @@ use std::sync::Arc;
 
 use super::connection::ConnectionState;
 use super::documents::PublicDocument;
-use super::{
-    ConnectionKey, Http, HttpOutput, Millis, PackedConnection, Refused, RequestFields, UpperLayer,
-};
+use super::{ConnectionKey, Http, HttpOutput, Millis, Refused, RequestFields, UpperLayer};
 use crate::auth::{
     AuthQuestion, Finding, Identifier, Reason, Rules, Searched, Shown, ShownField, UnixSeconds, Who,
 };
@@ -174,7 +172,7 @@ impl<U: UpperLayer> Http<U> {
     /// asked here, or somebody would have to be.
     pub(super) fn identify_again(
         &mut self,
-        connection: &PackedConnection,
+        names_principals: bool,
         (client, before): (Option<Client>, Option<&Identity>),
         head: &HeadView<'_>,
         fields: &RequestFields<'_>,
@@ -185,7 +183,7 @@ impl<U: UpperLayer> Http<U> {
         let unix_s = identity_gate.unix_s(now);
         let shown = Shown {
             authorization: ShownField::of(fields.authorization()),
-            is_from_proxy: connection.names_principals() || is_proxied,
+            is_from_proxy: names_principals || is_proxied,
             client,
             at_ms: now,
             field: |name: &str| ShownField::of(head.single(name)),

@@ -65,7 +65,6 @@ pub use self::http_sse::HttpSsePaths;
 pub use self::identify::{IdentityAnswer, IdentityQuestion, UnknownSender};
 pub(super) use self::questions::Neighbours;
 pub(super) use self::receive::Input;
-pub(super) use self::travel::Leaves;
 use self::unread::UnreadAnswers;
 
 pub(super) struct Http<U: UpperLayer> {

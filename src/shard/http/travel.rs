@@ -13,8 +13,9 @@
 
 use super::connection::travel::{Arrives, PackedConnection};
 use super::connection::{Connection, ConnectionState, Hold};
+use super::partial::Partial;
 use super::{ConnectionKey, Http, Millis, RequestFields, UpperLayer};
-use crate::shard::stays::StaysBecause;
+use crate::shard::stays::{Leaves, NotTaken, StaysBecause};
 
 impl<U: UpperLayer> Http<U> {
     pub(in crate::shard) fn connection_keys(&self) -> impl Iterator<Item = ConnectionKey> {
@@ -51,6 +52,18 @@ impl<U: UpperLayer> Http<U> {
             | ConnectionState::ExpectOperators
             | ConnectionState::ExpectWord => Err(StaysBecause::RequestArrives),
         }
+    }
+
+    /// The half of a request that came with a connection, if one did.
+    pub(in crate::shard) fn read_again(
+        &mut self,
+        connection: &mut PackedConnection,
+    ) -> Result<Option<Box<Partial>>, NotTaken> {
+        let names_principals = connection.names_principals();
+        let packed = connection.take_partial();
+        packed
+            .map(|it| self.read_partial_again(it, names_principals))
+            .transpose()
     }
 
     /// The heads of requests that were admitted here, and of which not all has arrived. Their connections are among those
@@ -94,9 +107,44 @@ impl<U: UpperLayer> Http<U> {
         self.connections.list_vacant();
     }
 
-    /// The generation of the next connection: keys of those that ended never name another one.
+    /// The generation of the next connection: keys of those that ended never name another one. Of all that a wire has this and
+    /// the connections travel.
     pub(in crate::shard) fn next_connection(&self) -> u32 {
-        self.connections.next_generation()
+        let Http {
+            // Settings, and what it has of the whole node: whoever goes on in its place is given the same.
+            limits: _,
+            memory: _,
+            commons: _,
+            gate: _,
+            documents: _,
+            neighbours: _,
+            // Who asks is found out anew, and those that wait for that stay.
+            identity_gate: _,
+            // Whoever drives a shard tells it.
+            now: _,
+            connections,
+            // Of connections, and made anew with them.
+            holders: _,
+            wheel: _,
+            unread: _,
+            // A node that drains stands still for nobody.
+            is_leaving: _,
+            // Found out anew there.
+            impaired: _,
+            availability: _,
+            busy_until: _,
+            // There are none: `NotDrained`.
+            outputs: _,
+            events: _,
+            dirty: _,
+            freed: _,
+            serving: _,
+            // Whoever watches does so by an admin connection, which is closed before.
+            traces: _,
+            // Counted since the process began, as all that is read by `/metrics`.
+            stats: _,
+        } = self;
+        connections.next_generation()
     }
 
     pub(in crate::shard) fn count_connections_from(&mut self, generation: u32) {
@@ -159,12 +207,4 @@ impl<U: UpperLayer> Http<U> {
             held.since = since;
         }
     }
-}
-
-/// With what something leaves its core.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::shard) enum Leaves {
-    Alone,
-    /// All of it stands still, and goes on somewhere else as it was.
-    WithItsCore,
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::documents::PublicDocument;
-use super::{ConnectionKey, Http, PackedConnection, Refused, RequestFields, UpperLayer};
+use super::{ConnectionKey, Http, Refused, RequestFields, UpperLayer};
 use crate::clients::Client;
 use crate::principal::Identity;
 use crate::wire::HeadView;
@@ -30,7 +30,7 @@ impl<U: UpperLayer> Http<U> {
 
     pub(super) fn identify_again(
         &mut self,
-        _: &PackedConnection,
+        _: bool,
         _: (Option<Client>, Option<&Identity>),
         _: &HeadView<'_>,
         _: &RequestFields<'_>,

@@ -1,7 +1,7 @@
 //! A connection as a value that can travel, without what the stream on it is about.
 //!
 //! Most are between two requests, or carry a stream. What only those have on which a request arrives, or that end, is in a
-//! value of its own, which the others do without ([`UnderWay`]).
+//! value of its own, which the others do without ([`PackedUnderWay`]).
 
 use std::cell::Cell;
 
@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::super::partial::Partial;
 use super::super::partial::travel::PackedPartial;
-use super::super::{AnswerOwner, Leaves, Millis, Timer, UpperLayer};
+use super::super::{AnswerOwner, Millis, Timer, UpperLayer};
 use super::{Connection, ConnectionState, CountsFor, Hold};
 use crate::clients::Client;
+use crate::shard::stays::Leaves;
 
 #[derive(Clone, Serialize, Deserialize)]
 pub(in crate::shard) struct PackedConnection {
@@ -37,14 +38,14 @@ pub(in crate::shard) struct PackedConnection {
     is_proxy: bool,
     #[serde(default)]
     names_principals: bool,
-    #[serde(default, skip_serializing_if = "UnderWay::is_nothing")]
-    under_way: Option<Box<UnderWay>>,
+    #[serde(default, skip_serializing_if = "PackedUnderWay::is_nothing")]
+    under_way: Option<Box<PackedUnderWay>>,
 }
 
 /// Of a request that arrives or is answered, and of a connection that ends.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct UnderWay {
+struct PackedUnderWay {
     partial: Option<PackedPartial>,
     /// In JSON.
     word: Option<String>,
@@ -58,13 +59,13 @@ struct UnderWay {
     asker: Option<(u32, u32)>,
 }
 
-impl UnderWay {
-    fn is_nothing(under_way: &Option<Box<UnderWay>>) -> bool {
+impl PackedUnderWay {
+    fn is_nothing(under_way: &Option<Box<PackedUnderWay>>) -> bool {
         under_way.is_none()
     }
 
-    fn or_nothing(self) -> Option<Box<UnderWay>> {
-        let UnderWay {
+    fn or_nothing(self) -> Option<Box<PackedUnderWay>> {
+        let PackedUnderWay {
             partial,
             word,
             headers_only,
@@ -126,7 +127,7 @@ impl<U: UpperLayer> Connection<U> {
             names_principals,
         } = self;
         let lingers = matches!(state, ConnectionState::Lingering(_));
-        let under_way = UnderWay {
+        let under_way = PackedUnderWay {
             partial: match state {
                 ConnectionState::ExpectBody(partial) => Some(partial.pack(epoch)),
                 // Of an owner that comes with it, or nothing that stays: the others do not leave.
@@ -212,7 +213,7 @@ impl PackedConnection {
             names_principals,
             under_way,
         } = self;
-        let UnderWay {
+        let PackedUnderWay {
             // It is what arrives.
             partial: _,
             word,

@@ -9,7 +9,6 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::super::connection::travel::PackedConnection;
 use super::super::{Http, RequestFields, UpperLayer};
 use super::{HeadVerdict, Partial, Remaining, Sender};
 use crate::clients::Client;
@@ -134,14 +133,12 @@ impl HeadVerdict {
 }
 
 impl<U: UpperLayer> Http<U> {
-    /// The half of a request that came with a connection, if one did.
-    pub(in crate::shard) fn read_again(
+    /// `names_principals`: whoever sent it may name who asks.
+    pub(in crate::shard::http) fn read_partial_again(
         &mut self,
-        connection: &mut PackedConnection,
-    ) -> Result<Option<Box<Partial>>, NotTaken> {
-        let Some(packed) = connection.take_partial() else {
-            return Ok(None);
-        };
+        packed: PackedPartial,
+        names_principals: bool,
+    ) -> Result<Box<Partial>, NotTaken> {
         let PackedPartial {
             head: head_bytes,
             body,
@@ -159,21 +156,21 @@ impl<U: UpperLayer> Http<U> {
         let head = head.ok_or(NotTaken::Malformed)?;
         let fields = self.fields_of(&head, &head_bytes);
         let view = head.view(&head_bytes);
-        let verdict = self.verdict_again(verdict, connection, &view, &fields)?;
-        Ok(Some(Box::new(Partial {
+        let verdict = self.verdict_again(verdict, names_principals, &view, &fields)?;
+        Ok(Box::new(Partial {
             remaining: remaining.unpack(body.len())?,
             scan: JsonScan::of(&body),
             head,
             head_bytes,
             body,
             verdict,
-        })))
+        }))
     }
 
     fn verdict_again(
         &mut self,
         verdict: PackedVerdict,
-        connection: &PackedConnection,
+        names_principals: bool,
         head: &HeadView<'_>,
         fields: &RequestFields<'_>,
     ) -> Result<HeadVerdict, NotTaken> {
@@ -185,7 +182,7 @@ impl<U: UpperLayer> Http<U> {
             } => {
                 let identity = identity.map(|it| it.unpack()).transpose()?;
                 let whose = (from, identity.as_ref());
-                match self.identify_again(connection, whose, head, fields) {
+                match self.identify_again(names_principals, whose, head, fields) {
                     Some(Err(refused)) => HeadVerdict::Refused(refused),
                     Some(Ok(now)) => HeadVerdict::Admitted(Sender {
                         identity: Some(now),
