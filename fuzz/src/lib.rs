@@ -43,7 +43,7 @@ pub const TARGETS: [Target; 15] = [
     target("token_file", auth::token_file, 20_000),
     target("policy", auth::policy, 10_000),
     target("shard", shard::shard, 2_000),
-    target("core_state", core_state::core_state, 10_000),
+    target("core_state", core_state::core_state, 500),
 ];
 
 const fn target(name: &'static str, property: fn(&[u8]), inputs: u64) -> Target {
