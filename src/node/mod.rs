@@ -51,6 +51,7 @@ mod start;
 mod stats;
 mod store;
 mod take_over;
+mod travel;
 #[cfg(feature = "admin")]
 mod watching;
 

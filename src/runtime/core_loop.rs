@@ -3,6 +3,8 @@
 //! Every task of a core's thread holds an `Rc<Core>`, most of them as a [`CoreDriver`]. A task that hands the shard something
 //! calls [`CoreDriver::pump`] afterwards. No task holds a borrow across an await or while the application runs.
 
+mod travel;
+
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream as StdStream};
@@ -196,6 +198,22 @@ impl Core {
         }
     }
 
+    /// A connection that has just come with all of its state: also if its client sends nothing more, that it breaks is to be seen.
+    pub(super) fn watch_again(self: &Rc<Self>, key: ConnectionKey) {
+        let (wanted, ended) = {
+            let shard = self.shard.borrow();
+            (shard.wants_bytes(key), shard.has_input_ended(key))
+        };
+        if wanted || ended {
+            self.watch(key);
+        }
+        if ended {
+            self.sockets.with(key, |stream| {
+                self.readiness.watch_end(readiness::data_of(key), stream);
+            });
+        }
+    }
+
     fn watch(self: &Rc<Self>, key: ConnectionKey) {
         let watched = self.sockets.with(key, |stream| {
             self.readiness.watch(readiness::data_of(key), stream)
@@ -209,9 +227,9 @@ impl Core {
         }
     }
 
-    /// Requests of clients here that other nodes answer.
+    /// Requests of clients here that other nodes are to answer, and have not.
     pub(super) fn forwarded(&self) -> usize {
-        self.forwarding.as_ref().map_or(0, |it| it.count())
+        self.forwarding.as_ref().map_or(0, |it| it.held_up())
     }
 
     /// All that the shard, and what is passed on, want done now.

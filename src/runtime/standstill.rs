@@ -25,7 +25,9 @@ use super::clock;
 use super::core_loop::Core;
 use super::drain_barrier::DrainBarrier;
 use super::engine::CoreDriver;
+use super::forward::Lent;
 use crate::acceptor::Acceptor;
+use crate::forward::TravellingStream;
 use crate::shard::{ConnectionKey, FrozenShard, HeldUp, StaysBecause};
 
 /// How often a core that becomes quiet looks whether it is.
@@ -60,7 +62,7 @@ pub(crate) enum StillHeldUp {
 pub(crate) struct FrozenCore {
     /// [`CoreState`], in the memory of nobody.
     pub(crate) state: File,
-    /// The sockets of its connections, in the order of the state.
+    /// The sockets of its connections, in the order of the state, then two of each stream that is passed on.
     pub(crate) sockets: Arc<Vec<StdStream>>,
     pub(crate) sessions: usize,
 }
@@ -86,6 +88,9 @@ struct CoreState {
     shard: FrozenShard,
     /// What the kernel has not taken of writes: by the connection's place among all.
     unsent: Vec<(u32, Vec<u8>)>,
+    /// Of other nodes' sessions.
+    #[serde(default)]
+    passed_on: Vec<TravellingStream>,
 }
 
 /// Reads and accepts nothing from now on, and says when nothing is under way any more.
@@ -147,9 +152,13 @@ pub(super) fn freeze(core: &Rc<Core>, order: &FreezeOrder, followed: bool) {
     };
     let keys = frozen.connection_keys();
     let sockets = keys.iter().filter_map(|&key| core.sockets.take(key));
-    let sockets = Arc::new(sockets.collect::<Vec<_>>());
+    let mut sockets = sockets.collect::<Vec<_>>();
+    let forwarding = core.forwarding.as_ref();
+    let mut lent = forwarding.map_or_else(Lent::default, |it| it.lend(&mut sockets));
+    let sockets = Arc::new(sockets);
     let sessions = frozen.session_count();
-    let (state, written) = CoreState::of(frozen, core, &keys).write();
+    let passed_on = std::mem::take(&mut lent.streams);
+    let (state, written) = CoreState::of(frozen, core, &keys, passed_on).write();
     let answer = match written {
         Ok(file) => Ok(FrozenCore {
             state: file,
@@ -161,17 +170,26 @@ pub(super) fn freeze(core: &Rc<Core>, order: &FreezeOrder, followed: bool) {
     // Nobody may wait for it any more: then it is thawed at once.
     let _ = order.answer.send((order.core, answer));
     let _ = order.thaw.recv();
-    thaw(core, state, &keys, sockets);
+    thaw(core, state, (&keys, &lent), sockets);
 }
 
-fn thaw(core: &Rc<Core>, state: CoreState, keys: &[ConnectionKey], sockets: Arc<Vec<StdStream>>) {
+fn thaw(
+    core: &Rc<Core>,
+    state: CoreState,
+    (keys, lent): (&[ConnectionKey], &Lent),
+    sockets: Arc<Vec<StdStream>>,
+) {
     let sockets = Arc::try_unwrap(sockets).unwrap_or_else(|shared| {
         // A descriptor that cannot be had again is a connection that is lost, not a core.
         let again = shared.iter().map_while(|it| it.try_clone().ok());
         again.collect()
     });
-    for (&key, socket) in keys.iter().zip(sockets) {
+    let mut sockets = sockets.into_iter();
+    for (&key, socket) in keys.iter().zip(&mut sockets) {
         core.sockets.keep(key, socket);
+    }
+    if let Some(forwarding) = &core.forwarding {
+        forwarding.give_back(lent, sockets);
     }
     let resumed = core
         .shard
@@ -179,6 +197,10 @@ fn thaw(core: &Rc<Core>, state: CoreState, keys: &[ConnectionKey], sockets: Arc<
         .handle_resume(clock::now(), state.shard);
     if let Err(why) = resumed {
         tracing::error!(%why, core = core.number, "a core could not go on with what it had a moment ago");
+    }
+    // Those that wait for more room are told to read on only if they were told not to.
+    for &key in keys {
+        core.watch_again(key);
     }
     core.pump();
 }
@@ -197,7 +219,11 @@ pub(super) fn resume(
     let received = wait_for(&resume.state, departure);
     let given_up = || io::Error::other("the other process keeps what it has");
     let ReceivedCore { state, sockets } = received.ok_or_else(given_up)?;
-    let CoreState { shard, unsent } = CoreState::read(state)?;
+    let CoreState {
+        shard,
+        unsent,
+        passed_on,
+    } = CoreState::read(state)?;
     // Nobody goes on by rules from before what was taken back.
     #[cfg(feature = "auth")]
     if let Some(credentials) = &core.credentials {
@@ -206,15 +232,18 @@ pub(super) fn resume(
     }
     let resumed = core.shard.borrow_mut().handle_resume(clock::now(), shard);
     let keys = resumed.map_err(|why| malformed(&why.to_string()))?;
-    if keys.len() != sockets.len() {
-        let (connections, sockets) = (keys.len(), sockets.len());
+    let (connections, streams) = (keys.len(), passed_on.len());
+    if connections + 2 * streams != sockets.len() {
+        let sockets = sockets.len();
         return Err(malformed(&format!(
-            "it has {connections} connections and {sockets} sockets"
+            "it has {connections} connections, passes on {streams} streams, and has {sockets} sockets"
         )));
     }
-    for (&key, socket) in keys.iter().zip(sockets) {
+    let mut sockets = sockets.into_iter();
+    for (&key, socket) in keys.iter().zip(&mut sockets) {
         core.sockets.keep(key, socket);
     }
+    pass_on(core, passed_on, sockets)?;
     let mut unsent_by = Vec::new();
     for (place, bytes) in unsent {
         let key = keys.get(place as usize).copied();
@@ -226,6 +255,22 @@ pub(super) fn resume(
         keys,
         unsent: unsent_by,
     })
+}
+
+fn pass_on(
+    core: &Core,
+    streams: Vec<TravellingStream>,
+    sockets: impl IntoIterator<Item = StdStream>,
+) -> io::Result<()> {
+    let commons = core.shard.borrow().commons().clone();
+    let forwarding = core.forwarding.as_ref();
+    let is_alone = forwarding.is_none() && streams.is_empty();
+    match is_alone || forwarding.is_some_and(|it| it.resume(&commons, streams, sockets)) {
+        true => Ok(()),
+        false => Err(malformed(
+            "what it passes on to other nodes is no stream, or this node is alone",
+        )),
+    }
 }
 
 /// None: nothing will come, or this node does not come to serve.
@@ -260,14 +305,19 @@ impl Resumed {
             core.write_rest(key);
         }
         for key in self.keys {
-            core.watch_if_wanted(key);
+            core.watch_again(key);
         }
         core.pump();
     }
 }
 
 impl CoreState {
-    fn of(shard: FrozenShard, core: &Core, keys: &[ConnectionKey]) -> CoreState {
+    fn of(
+        shard: FrozenShard,
+        core: &Core,
+        keys: &[ConnectionKey],
+        passed_on: Vec<TravellingStream>,
+    ) -> CoreState {
         let mut unsent = Vec::new();
         let rest = core.unsent.rest();
         if !rest.is_empty() {
@@ -277,7 +327,11 @@ impl CoreState {
             let placed = rest.into_iter();
             unsent.extend(placed.filter_map(|(key, bytes)| Some((*places.get(&key)?, bytes))));
         }
-        CoreState { shard, unsent }
+        CoreState {
+            shard,
+            unsent,
+            passed_on,
+        }
     }
 
     /// Itself, and where it was written to.

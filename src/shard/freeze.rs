@@ -10,7 +10,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::stays::{NotTaken, StaysBecause};
+use super::stays::{Leaves, NotTaken, StaysBecause};
 use super::{ConnectionKey, CorePosition, Millis, Shard, TravellingConnection, TravellingSession};
 
 /// All that a core had.
@@ -96,7 +96,7 @@ impl Shard {
             }
         }
         for key in self.connections() {
-            let owner = self.http.may_leave(key);
+            let owner = self.http.may_leave(key, Leaves::WithItsCore);
             let may = owner.and_then(|it| it.map_or(Ok(()), |it| self.engine.may_leave_with(it)));
             if let Err(why) = may
                 && why != StaysBecause::OfSession
@@ -122,7 +122,7 @@ impl Shard {
             sessions: Vec::new(),
             connections: Vec::new(),
         };
-        match self.empty_into(&mut frozen, now) {
+        match self.empty_into(&mut frozen) {
             Ok(()) => Ok(frozen),
             Err(why) => {
                 let back = self.handle_resume(now, frozen);
@@ -134,16 +134,33 @@ impl Shard {
         }
     }
 
-    fn empty_into(&mut self, frozen: &mut FrozenShard, now: Millis) -> Result<(), StaysBecause> {
+    fn empty_into(&mut self, frozen: &mut FrozenShard) -> Result<(), StaysBecause> {
         let sessions: Vec<_> = self.sessions().collect();
         frozen.sessions.reserve(sessions.len());
         for key in sessions {
-            frozen.sessions.push(self.take_session(now, key)?.0);
+            frozen
+                .sessions
+                .push(self.take_session_as(key, Leaves::WithItsCore)?.0);
         }
         let connections: Vec<_> = self.connections().collect();
         frozen.connections.reserve(connections.len());
         for key in connections {
-            frozen.connections.push(self.take_connection(now, key)?);
+            frozen
+                .connections
+                .push(self.take_connection_as(key, Leaves::WithItsCore)?);
+        }
+        Ok(())
+    }
+
+    /// Before the sessions, and in the order of the names that their streams have: the application knows those, and nobody has
+    /// taken them yet.
+    fn put_all_again(
+        &mut self,
+        mut connections: Vec<TravellingConnection>,
+    ) -> Result<(), NotTaken> {
+        connections.sort_by_key(TravellingConnection::stream_name);
+        for connection in connections {
+            self.put_connection_again(connection).map_err(|it| it.why)?;
         }
         Ok(())
     }
@@ -165,14 +182,14 @@ impl Shard {
             connections,
         } = frozen;
         self.begin_at(position);
+        let others: Vec<_> = connections.iter().map(TravellingConnection::key).collect();
+        self.put_all_again(connections)?;
         let mut keys = Vec::new();
         for session in sessions {
             let put = self.put_session_again(session);
             keys.extend(put.map_err(|it| it.why)?);
         }
-        for connection in connections {
-            keys.push(self.put_connection_again(connection).map_err(|it| it.why)?);
-        }
+        keys.extend(others);
         self.http.list_vacant();
         self.go_on();
         Ok(keys)

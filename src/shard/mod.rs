@@ -58,9 +58,9 @@ use crate::limits::Limits;
 
 pub use self::card::CardSettings;
 pub use self::effect::Effect;
+pub use self::engine::position::CorePosition;
 #[cfg(any(test, feature = "internals"))]
 pub use self::engine::properties;
-pub use self::engine::travel::CorePosition;
 pub use self::engine::{CallKey, DrainProgress, DrainTimes, Look, Looked, SessionKey};
 pub use self::exchange::{Closed, ConnectionKey};
 pub use self::freeze::{FrozenShard, HeldUp};

@@ -27,6 +27,14 @@ pub enum StaysBecause {
     PassedOn,
 }
 
+/// With what something leaves its core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shard) enum Leaves {
+    Alone,
+    /// All of it stands still, and goes on somewhere else as it was.
+    WithItsCore,
+}
+
 /// Why a shard does not take what it was given, and gives it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -6,6 +6,7 @@
 
 mod core_action;
 mod dial;
+mod travel;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use monoio::time::timeout;
 
 pub(super) use self::core_action::CoreAction;
 use self::dial::{connect, is_of_the_peer};
+pub(super) use self::travel::Lent;
 use super::cluster_handle::{ClusterAccess, SessionOwner};
 use super::engine::{CoreDriver, SCRATCH_BYTES};
 use super::gate::Gate;
@@ -143,12 +145,7 @@ impl Forwarding {
             .handle_forward(clock::now(), departing);
         match began {
             Ok(key) => {
-                let (mut pairs, index) = (self.pairs.borrow_mut(), key.index as usize);
-                if pairs.len() <= index {
-                    pairs.resize_with(index + 1, || None);
-                }
-                let (client, owner) = (stream, None);
-                pairs[index] = Some(Pair { client, owner });
+                self.keep_pair(key, stream, None);
                 None
             }
             Err(returning) => Some(CoreAction::Return { stream, returning }),
