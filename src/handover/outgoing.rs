@@ -31,6 +31,13 @@ pub(crate) struct Peer {
     pub(crate) arguments: Vec<OsString>,
 }
 
+/// What the new process says after it was told that everything is its own.
+pub(crate) enum Serving {
+    /// By the monotonic clock of the machine, in nanoseconds.
+    Since(Option<u64>),
+    NotSaid,
+}
+
 /// A new process that has not taken over yet. Dropped, it is ended.
 pub(crate) struct Outgoing {
     channel: Channel,
@@ -130,16 +137,19 @@ impl Outgoing {
         }
     }
 
-    /// It serves from now on, and this process does nothing more. False: it did not say that it does.
+    /// It serves from now on, and this process does nothing more.
     ///
     /// # Errors
     /// It was not told, and does not take over.
-    pub(crate) fn commit(mut self) -> Result<bool, HandoverFault> {
+    pub(crate) fn commit(mut self) -> Result<Serving, HandoverFault> {
         self.tell(&ToNew::Go, &[], Instant::now() + TAKEN_WITHIN)?;
         // Whatever becomes of it, it is not this process's to end any more.
         self.child = None;
         let heard = self.hear(SERVING_WITHIN, "before it served");
-        Ok(matches!(heard, Ok(ToOld::Serving)))
+        Ok(match heard {
+            Ok(ToOld::Serving { since_ns }) => Serving::Since(since_ns),
+            _ => Serving::NotSaid,
+        })
     }
 
     /// Of the new process.

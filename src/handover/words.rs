@@ -41,7 +41,10 @@ pub(super) enum ToOld {
     Hello(Hello),
     Prepared,
     Ready,
-    Serving,
+    Serving {
+        /// When the last of its cores began, by the monotonic clock of the machine. None: not all of them have said so.
+        since_ns: Option<u64>,
+    },
     /// It does not take over.
     Refused {
         why: String,

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use super::Node;
 use super::node_state::NodeState;
 use crate::acceptor::Listening;
-use crate::handover::{HandoverFault, NodeFacts, Outgoing, Peer, Sealed};
-use crate::runtime::{NotStanding, Standing, began_ns};
+use crate::handover::{HandoverFault, NodeFacts, Outgoing, Peer, Sealed, Serving};
+use crate::runtime::{NotStanding, Standing, began_ns, machine_ns};
 
 /// What is under way has so long before everything goes on for a while: clients notice nothing of that.
 const QUIESCE_WITHIN: Duration = Duration::from_millis(50);
@@ -44,6 +44,46 @@ impl fmt::Debug for EndProcess {
     }
 }
 
+/// Where the pause of a hand-over went: each from when cores read nothing more. It is over when the cores of the new process
+/// serve.
+#[derive(Clone, Copy, Debug)]
+pub struct PauseTimes {
+    began_ns: u64,
+    /// All cores stood still, and what they had was written down.
+    pub stands: Duration,
+    /// It was with the new process.
+    pub sent: Duration,
+    /// The new process had read it.
+    pub understood: Duration,
+}
+
+impl PauseTimes {
+    fn begin() -> PauseTimes {
+        PauseTimes {
+            began_ns: machine_ns(),
+            stands: Duration::ZERO,
+            sent: Duration::ZERO,
+            understood: Duration::ZERO,
+        }
+    }
+
+    fn passed(&self) -> Duration {
+        self.until(machine_ns())
+    }
+
+    fn until(&self, ns: u64) -> Duration {
+        Duration::from_nanos(ns.saturating_sub(self.began_ns))
+    }
+
+    /// The whole pause. Whoever does not say when it was over is taken at the time when it says that it serves.
+    fn end(&self, serving: &Serving) -> Duration {
+        match serving {
+            Serving::Since(Some(since_ns)) => self.until(*since_ns),
+            _ => self.passed(),
+        }
+    }
+}
+
 /// A hand-over that came to its end.
 #[derive(Clone, Debug)]
 pub struct HandedOver {
@@ -57,6 +97,8 @@ pub struct HandedOver {
     pub sessions: usize,
     /// For so long nobody was served.
     pub pause: Duration,
+    /// What the pause consisted of.
+    pub times: PauseTimes,
     /// The new process said that it serves.
     pub serves: bool,
 }
@@ -201,9 +243,12 @@ impl Node {
     ) -> Result<HandedOver, HandoverRefused> {
         let until = Instant::now() + grace;
         loop {
-            let began = Instant::now();
+            let mut times = PauseTimes::begin();
             let why = match Standing::begin(&self.shared.publisher, QUIESCE_WITHIN) {
-                Ok(standing) => return self.send_everything(outgoing, standing, began),
+                Ok(standing) => {
+                    times.stands = times.passed();
+                    return self.send_everything(outgoing, standing, times);
+                }
                 Err(NotStanding::HeldUp(held_up)) => held_up.to_string(),
                 Err(NotStanding::Fault(sentence)) => sentence,
             };
@@ -223,7 +268,7 @@ impl Node {
         &self,
         outgoing: Outgoing,
         standing: Standing<'_>,
-        began: Instant,
+        mut times: PauseTimes,
     ) -> Result<HandedOver, HandoverRefused> {
         let until = Outgoing::deadline();
         let mut sealed = Sealed::default();
@@ -236,13 +281,16 @@ impl Node {
         let state = state.write().map_err(|fault| {
             HandoverFault::System("what the node has cannot be written down", fault)
         })?;
+        times.sent = times.passed();
         outgoing.seal(state.as_fd(), sealed, until)?;
+        times.understood = times.passed();
         let (pid, version) = (outgoing.pid().unwrap_or_default(), outgoing.version.clone());
-        let serves = outgoing.commit()?;
-        let pause = began.elapsed();
+        let serving = outgoing.commit()?;
+        let serves = matches!(serving, Serving::Since(_));
+        let pause = times.end(&serving);
         standing.leave();
         tracing::info!(
-            pid, %version, connections = sealed.sockets, sessions = sealed.sessions, pause_ms = pause.as_millis() as u64,
+            pid, %version, connections = sealed.sockets, sessions = sealed.sessions, ?pause, ?times,
             "handed over: the new process serves, this one ends"
         );
         Ok(HandedOver {
@@ -251,6 +299,7 @@ impl Node {
             connections: sealed.sockets,
             sessions: sealed.sessions,
             pause,
+            times,
             serves,
         })
     }

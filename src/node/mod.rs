@@ -61,7 +61,7 @@ pub use self::cluster::ClusterConfig;
 pub(crate) use self::cluster::{advertised, prefix, resolve};
 pub use self::error::NodeError;
 pub(crate) use self::hand_over::{EndProcess, HandoverPlan};
-pub use self::hand_over::{HandedOver, HandoverRefused};
+pub use self::hand_over::{HandedOver, HandoverRefused, PauseTimes};
 pub use self::handle::{Node, NodeCounts};
 pub(crate) use self::names::{endpoint, host, node_from_host, node_name, origin};
 #[cfg(feature = "admin")]
