@@ -31,6 +31,7 @@ use super::stream::{LinesPublisher, serve_lines};
 use super::trace::{self, TraceQuestion};
 use crate::acceptor::Acceptor;
 use crate::log_throttle::LogThrottles;
+use crate::runtime::keep_to_itself;
 use crate::tasks;
 
 /// From a connection's beginning to the last byte of its first head.
@@ -60,6 +61,7 @@ pub(crate) async fn serve_admin(
         match acceptor.accept().await {
             Ok(None) => return,
             Ok(Some((stream, _))) => {
+                keep_to_itself(&stream);
                 let (permit, cut) = room.enter();
                 let (publisher, policy) = (publisher.clone(), policy.clone());
                 let served =

@@ -66,7 +66,7 @@ pub(crate) use self::ring::CORE_BYTES;
 pub use self::ring::{Driver, run_alone};
 pub use self::signals::survive_hangups;
 pub(crate) use self::signals::watch as watch_signals;
-pub(crate) use self::socket::limit_unsent;
+pub(crate) use self::socket::{keep_to_itself, limit_unsent};
 pub(crate) use self::sockets::SOCKET_BYTES;
 pub(crate) use self::spans::SpanSetup;
 pub(crate) use self::standing::{NotStanding, Standing};

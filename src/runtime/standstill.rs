@@ -96,6 +96,10 @@ pub(super) async fn quiesce(core: Rc<Core>, acceptors: Rc<[Acceptor]>, order: Qu
     core.quiet.shut();
     for acceptor in &*acceptors {
         acceptor.pause().await;
+        if !core.quiet.is_shut() {
+            // It goes on already: whoever asked was told nothing in time.
+            return acceptors.iter().for_each(Acceptor::resume);
+        }
     }
     let mut held_up = held_up(&core);
     while !held_up.is_empty() && Instant::now() < until && core.quiet.is_shut() {

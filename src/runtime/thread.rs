@@ -194,6 +194,7 @@ async fn accept(
                 continue;
             }
         };
+        socket::keep_to_itself(&stream);
         let stream = socket::off_the_ring(stream);
         let target = place_among.map_or(core.number, |count| (random() % u32::from(count)) as u16);
         if target == core.number {
