@@ -18,7 +18,7 @@ use crate::program::scratch_folder;
 use crate::server::{App, Placement, Server};
 
 const STREAMS: usize = 1_000;
-const TOPICS: usize = 50;
+pub(crate) const TOPICS: usize = 50;
 const PUBLISHES: usize = 2_000;
 const BATCH: usize = 50;
 /// One in so many stalls, and one in so many is cut and comes back.
@@ -315,7 +315,7 @@ impl Listener {
     }
 }
 
-fn uri(topic: usize) -> String {
+pub(crate) fn uri(topic: usize) -> String {
     format!("board://crowd/{topic}")
 }
 

@@ -224,18 +224,41 @@ fn tables(results: &[OfDriver], reached: &str) -> String {
             Some(summary) => format!("{:.1}", it(summary) / unit),
             None => "–".to_owned(),
         };
-        let cells = [figure(|it| it.median), figure(|it| it.least), figure(|it| it.most)];
-        table.row([driver.to_owned(), what.to_owned()].into_iter().chain(cells));
+        let cells = [
+            figure(|it| it.median),
+            figure(|it| it.least),
+            figure(|it| it.most),
+        ];
+        table.row(
+            [driver.to_owned(), what.to_owned()]
+                .into_iter()
+                .chain(cells),
+        );
     };
     for it in results {
         let name = &it.driver;
         row(name, "pause, ms", it.pause_ms, 1.0);
         row(name, "a stream's longest silence, ms", it.silence_ms, 1.0);
-        row(name, "a short connection's longest wait, ms", it.short_ms, 1.0);
-        row(name, "another request's longest wait, ms", it.steady_ms, 1.0);
+        row(
+            name,
+            "a short connection's longest wait, ms",
+            it.short_ms,
+            1.0,
+        );
+        row(
+            name,
+            "another request's longest wait, ms",
+            it.steady_ms,
+            1.0,
+        );
         row(name, "from the request to its answer, ms", it.whole_ms, 1.0);
         row(name, "CPU of the old process, ms", it.cpu_old_ms, 1.0);
-        row(name, "CPU of the new one until it serves, ms", it.cpu_new_ms, 1.0);
+        row(
+            name,
+            "CPU of the new one until it serves, ms",
+            it.cpu_new_ms,
+            1.0,
+        );
         row(name, "peak memory of both, MB", it.peak, 1e6);
     }
     let counted = results.iter().map(|it| {

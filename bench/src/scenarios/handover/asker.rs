@@ -100,7 +100,12 @@ impl Asker {
     }
 
     /// Sends what is due. False: it is of no use any more.
-    pub(super) fn send_due(&mut self, now: Instant, hand_overs: usize, faults: &mut Faults) -> bool {
+    pub(super) fn send_due(
+        &mut self,
+        now: Instant,
+        hand_overs: usize,
+        faults: &mut Faults,
+    ) -> bool {
         let is_due = match self.manner {
             Manner::InPieces => self.next == 0 || hand_overs > self.hand_overs,
             Manner::Short | Manner::Steady => self.next == 0,

@@ -178,7 +178,9 @@ impl<'a> Crowd<'a> {
                 windows.hand_overs.push(self.take_window());
             }
             let ends = shared.all_published.load(SeqCst);
-            let slow_read = ends || now.duration_since(began).as_millis() % SLOW_EVERY.as_millis() < SLOW_FOR.as_millis();
+            let slow_read = ends
+                || now.duration_since(began).as_millis() % SLOW_EVERY.as_millis()
+                    < SLOW_FOR.as_millis();
             if self.turn(slow_read, done, began.elapsed(), ends)? {
                 latest = Instant::now();
             }
@@ -195,11 +197,20 @@ impl<'a> Crowd<'a> {
 
     fn has_all(&self, published: u64) -> bool {
         self.shorts.under_way == 0
-            && self.streams.iter().all(|it| it.seen.has_all(published, it.is_slow()))
+            && self
+                .streams
+                .iter()
+                .all(|it| it.seen.has_all(published, it.is_slow()))
     }
 
     /// True if an event came.
-    fn turn(&mut self, slow_read: bool, hand_overs: usize, since: Duration, ends: bool) -> Outcome<bool> {
+    fn turn(
+        &mut self,
+        slow_read: bool,
+        hand_overs: usize,
+        since: Duration,
+        ends: bool,
+    ) -> Outcome<bool> {
         let mut heard = false;
         for index in self.wait(Duration::from_millis(1))? {
             match index.checked_sub(self.streams.len()) {
@@ -234,7 +245,8 @@ impl<'a> Crowd<'a> {
                 Ok(()) => self.shorts.under_way += 1,
                 Err(fault) => {
                     self.faults.connections_refused += 1;
-                    self.faults.say(format!("a connection was not made: {fault}"));
+                    self.faults
+                        .say(format!("a connection was not made: {fault}"));
                 }
             }
         }
@@ -300,7 +312,9 @@ impl<'a> Crowd<'a> {
 
     fn end(&mut self, published: u64) {
         for stream in &self.streams {
-            stream.seen.tell(published, stream.is_slow(), &mut self.faults);
+            stream
+                .seen
+                .tell(published, stream.is_slow(), &mut self.faults);
         }
     }
 

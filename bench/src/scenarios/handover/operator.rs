@@ -95,7 +95,9 @@ fn try_once(connection: &mut Option<Admin>, admin: SocketAddr, body: &str) -> Ou
         Some(known) => known,
         None => Admin::connect(admin, "")?,
     };
-    connection.insert(known).ask("POST /publish", body.as_bytes())
+    connection
+        .insert(known)
+        .ask("POST /publish", body.as_bytes())
 }
 
 /// The next topic of everybody, and some that slow readers hear of besides.
@@ -113,7 +115,11 @@ fn publication(number: u64) -> String {
 }
 
 /// Asks for so many, one after the other.
-pub(super) fn hand_over(admin: SocketAddr, count: usize, shared: &Shared) -> (Vec<HandOver>, Faults) {
+pub(super) fn hand_over(
+    admin: SocketAddr,
+    count: usize,
+    shared: &Shared,
+) -> (Vec<HandOver>, Faults) {
     let (mut all, mut faults) = (Vec::new(), Faults::default());
     for _ in 0..count {
         std::thread::sleep(BETWEEN);

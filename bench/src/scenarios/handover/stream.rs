@@ -108,7 +108,11 @@ impl Stream {
         Stream {
             socket,
             protocol,
-            topics: if is_slow { TOPICS + SLOW_TOPICS } else { TOPICS },
+            topics: if is_slow {
+                TOPICS + SLOW_TOPICS
+            } else {
+                TOPICS
+            },
             reader: ResponseReader::default(),
             session: None,
             step: 0,
