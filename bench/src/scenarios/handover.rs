@@ -37,7 +37,7 @@ pub(crate) struct HandoverOptions {
     /// Streams that are open
     #[arg(
         long,
-        default_value_t = 9_700,
+        default_value_t = 10_000,
         default_value_if("quick", ArgPredicate::IsPresent, "200")
     )]
     pub(super) streams: usize,
