@@ -16,6 +16,8 @@ pub(super) struct Faults {
     pub(super) publications_failed: u64,
     /// Hand-overs that came to nothing.
     pub(super) refusals: u64,
+    /// For slow readers, with a later one of the same topic: no fault.
+    pub(super) merged: u64,
     /// The first of them, in words.
     pub(super) first: Vec<String>,
 }
@@ -39,6 +41,7 @@ impl Faults {
             requests_failed,
             publications_failed,
             refusals,
+            merged: _,
             first: _,
         } = self;
         events_missing

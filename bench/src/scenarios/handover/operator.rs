@@ -129,6 +129,7 @@ pub(super) fn hand_over(
             Err(fault) => {
                 faults.refusals += 1;
                 faults.say(fault.to_string());
+                find_successor(shared);
             }
         }
         shared.done.fetch_add(1, SeqCst);
@@ -136,6 +137,22 @@ pub(super) fn hand_over(
     std::thread::sleep(BETWEEN);
     shared.all_done.store(true, SeqCst);
     (all, faults)
+}
+
+/// Of whom nothing was heard: whoever is left without its parent is a child of this process.
+fn find_successor(shared: &Shared) {
+    let old = shared.process.load(SeqCst);
+    // Its connections end before it does.
+    std::thread::sleep(BETWEEN);
+    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten();
+    let children = tasks.flatten().filter_map(|task| {
+        let children = fs::read_to_string(task.path().join("children")).ok()?;
+        let children = children.split_whitespace();
+        children.filter_map(|it| it.parse::<u32>().ok()).max()
+    });
+    if let Some(new) = children.max().filter(|&it| it > old) {
+        shared.process.store(new, SeqCst);
+    }
 }
 
 fn hand_over_once(admin: SocketAddr, shared: &Shared) -> Outcome<HandOver> {

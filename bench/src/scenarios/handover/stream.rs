@@ -83,23 +83,28 @@ impl Seen {
         self.main.received + self.slow.received
     }
 
-    /// `publications`: as many were made.
+    /// `publications`: as many were made. What waits for a slow reader is told once however often it was published meanwhile:
+    /// such a reader has to be told of the newest, and of nothing in the wrong order.
     pub(super) fn tell(&self, publications: u64, is_slow: bool, faults: &mut Faults) {
-        let slow = match is_slow {
-            true => publications * u64::from(SLOW_AT_ONCE),
-            false => 0,
-        };
-        for (sequence, due) in [(self.main, publications), (self.slow, slow)] {
-            // Those after the last that came left no gap.
-            let came = sequence.received - sequence.wrong;
-            faults.events_missing += sequence.missing.max(due.saturating_sub(came));
-            faults.events_wrong += sequence.wrong.max(sequence.received.saturating_sub(due));
+        let main = self.main;
+        let came = main.received.saturating_sub(main.wrong);
+        let missing = main.missing.max(publications.saturating_sub(came));
+        if !is_slow {
+            faults.events_missing += missing;
+            faults.events_wrong += main.wrong.max(main.received.saturating_sub(publications));
+            return;
         }
+        let due = publications * u64::from(SLOW_AT_ONCE);
+        let is_behind = u64::from(self.slow.next) != due % u64::from(SLOW_TOPICS);
+        faults.events_missing += u64::from(is_behind);
+        faults.events_wrong += self.slow.wrong;
+        faults.merged += missing + self.slow.missing;
     }
 
     pub(super) fn has_all(&self, publications: u64, is_slow: bool) -> bool {
-        let slow = publications * u64::from(SLOW_AT_ONCE);
-        self.main.received >= publications && (!is_slow || self.slow.received >= slow)
+        let due = publications * u64::from(SLOW_AT_ONCE);
+        let newest = u64::from(self.slow.next) == due % u64::from(SLOW_TOPICS);
+        (is_slow && newest) || (!is_slow && self.main.received >= publications)
     }
 }
 
