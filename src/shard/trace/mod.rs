@@ -10,6 +10,7 @@
 //! Whoever watches is never waited for: what finds no room is counted, and told as missed.
 
 mod driven;
+mod mask;
 mod messages;
 mod search;
 mod table;
@@ -21,9 +22,10 @@ use super::wheel::Millis;
 use crate::principal::PrincipalId;
 use crate::wire::operator_name::OperatorName;
 
+pub(super) use self::mask::TraceMask;
 pub(super) use self::messages::AskedMessage;
 pub(super) use self::search::{SearchedPart, TraceSearch};
-pub(super) use self::table::{DELETE, GET, TraceMask, Traces};
+pub(super) use self::table::{DELETE, GET, Traces};
 
 /// One who watches, of all that ever did on this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
+use super::mask::TraceMask;
 use super::messages::{self, AskedMessage, contents, each_data};
 use super::search::TraceSearch;
 use super::{TraceEvent, TraceId, TraceKind, TraceTarget, TraceWish, Traced};
@@ -13,12 +14,6 @@ use crate::shard::arena::Key;
 use crate::shard::view::{EndReason, StreamKind};
 use crate::shard::wheel::Millis;
 use crate::wire::operator_name::OperatorName;
-
-/// Some of those who watch, a bit for each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::shard) struct TraceMask(u16);
-
-const _: () = assert!(TRACES_MAX <= u16::BITS as usize);
 
 /// How an exchange is called here, where nobody knows what one is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,20 +62,6 @@ impl<T> From<Key<T>> for TraceKey {
             index: key.index,
             generation: key.generation,
         }
-    }
-}
-
-impl TraceMask {
-    pub(in crate::shard) const fn is_nobody(self) -> bool {
-        self.0 == 0
-    }
-
-    const fn has(self, number: usize) -> bool {
-        self.0 & 1 << number != 0
-    }
-
-    const fn of(number: usize) -> TraceMask {
-        TraceMask(1 << number)
     }
 }
 
