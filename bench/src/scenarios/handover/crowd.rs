@@ -184,6 +184,7 @@ impl<'a> Crowd<'a> {
             if self.turn(slow_read, done, began.elapsed(), ends)? {
                 latest = Instant::now();
             }
+            shared.heard.store(self.heard_by_all(), SeqCst);
             if shared.all_done.load(SeqCst) && self.shorts.opened >= self.options.connections {
                 shared.publishes_no_more.store(true, SeqCst);
             }
@@ -193,6 +194,14 @@ impl<'a> Crowd<'a> {
                 return Ok(windows);
             }
         }
+    }
+
+    fn heard_by_all(&self) -> u64 {
+        let reading = self.streams.iter().filter(|it| !it.is_slow());
+        reading
+            .map(|it| it.seen.heard())
+            .min()
+            .unwrap_or(u64::MAX / 2)
     }
 
     fn has_all(&self, published: u64) -> bool {

@@ -79,6 +79,11 @@ impl Seen {
         }
     }
 
+    /// Of what everybody is told.
+    pub(super) fn heard(&self) -> u64 {
+        self.main.received
+    }
+
     pub(super) fn events(&self) -> u64 {
         self.main.received + self.slow.received
     }
