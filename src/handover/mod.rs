@@ -28,5 +28,5 @@ mod outgoing;
 mod words;
 
 pub(crate) use self::incoming::Incoming;
-pub(crate) use self::outgoing::{Outgoing, Peer, Serving};
+pub(crate) use self::outgoing::{Outgoing, Peer, SinceWhen};
 pub(crate) use self::words::{HandoverFault, NodeFacts, Sealed};

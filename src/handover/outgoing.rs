@@ -32,7 +32,7 @@ pub(crate) struct Peer {
 }
 
 /// What the new process says after it was told that everything is its own.
-pub(crate) enum Serving {
+pub(crate) enum SinceWhen {
     /// By the monotonic clock of the machine, in nanoseconds.
     Since(Option<u64>),
     NotSaid,
@@ -141,14 +141,14 @@ impl Outgoing {
     ///
     /// # Errors
     /// It was not told, and does not take over.
-    pub(crate) fn commit(mut self) -> Result<Serving, HandoverFault> {
+    pub(crate) fn commit(mut self) -> Result<SinceWhen, HandoverFault> {
         self.tell(&ToNew::Go, &[], Instant::now() + TAKEN_WITHIN)?;
         // Whatever becomes of it, it is not this process's to end any more.
         self.child = None;
         let heard = self.hear(SERVING_WITHIN, "before it served");
         Ok(match heard {
-            Ok(ToOld::Serving { since_ns }) => Serving::Since(since_ns),
-            _ => Serving::NotSaid,
+            Ok(ToOld::Serving { since_ns }) => SinceWhen::Since(since_ns),
+            _ => SinceWhen::NotSaid,
         })
     }
 

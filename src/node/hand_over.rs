@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::Node;
 use super::node_state::NodeState;
 use crate::acceptor::Listening;
-use crate::handover::{HandoverFault, NodeFacts, Outgoing, Peer, Sealed, Serving};
+use crate::handover::{HandoverFault, NodeFacts, Outgoing, Peer, Sealed, SinceWhen};
 use crate::runtime::{NotStanding, Standing, began_ns, machine_ns};
 
 /// What is under way has so long before everything goes on for a while: clients notice nothing of that.
@@ -76,9 +76,9 @@ impl PauseTimes {
     }
 
     /// The whole pause. Whoever does not say when it was over is taken at the time when it says that it serves.
-    fn end(&self, serving: &Serving) -> Duration {
+    fn end(&self, serving: &SinceWhen) -> Duration {
         match serving {
-            Serving::Since(Some(since_ns)) => self.until(*since_ns),
+            SinceWhen::Since(Some(since_ns)) => self.until(*since_ns),
             _ => self.passed(),
         }
     }
@@ -286,7 +286,7 @@ impl Node {
         times.understood = times.passed();
         let (pid, version) = (outgoing.pid().unwrap_or_default(), outgoing.version.clone());
         let serving = outgoing.commit()?;
-        let serves = matches!(serving, Serving::Since(_));
+        let serves = matches!(serving, SinceWhen::Since(_));
         let pause = times.end(&serving);
         standing.leave();
         tracing::info!(
