@@ -1,5 +1,6 @@
 //! The node goes on in a new process. What is told of it is written before this process ends.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
@@ -17,6 +18,8 @@ pub struct HandoverReport {
     pub sessions: usize,
     /// For so long nobody was served.
     pub pause: Duration,
+    /// What it had come to by then.
+    pub pause_steps: [(&'static str, Duration); 3],
     /// The new process said that it serves.
     pub serves: bool,
     /// It has ended instead, and so does this process.
@@ -43,13 +46,16 @@ impl Leaving {
 pub(super) async fn hand_over(operators: &dyn OperatorBackend) -> AdminResponse {
     match operators.hand_over().await {
         Ok(report) => {
+            let ms = |it: Duration| it.as_secs_f64() * 1_000.0;
+            let steps = report.pause_steps.map(|(name, it)| (name, ms(it)));
             let body = json!({
                 "handedOver": true,
                 "version": report.version,
                 "pid": report.pid,
                 "connections": report.connections,
                 "sessions": report.sessions,
-                "pauseMs": report.pause.as_secs_f64() * 1_000.0,
+                "pauseMs": ms(report.pause),
+                "pauseSteps": BTreeMap::from(steps),
                 "serves": report.serves,
                 "hasEnded": report.has_ended,
             });

@@ -188,9 +188,9 @@ impl Incoming {
         }
     }
 
-    /// This process serves, whether the old one hears it or not.
-    pub(crate) fn serving(&self) {
-        let _ = self.tell(&ToOld::Serving);
+    /// This process serves, whether the old one hears it or not; since when, by the monotonic clock of the machine.
+    pub(crate) fn serving(&self, since_ns: Option<u64>) {
+        let _ = self.tell(&ToOld::Serving { since_ns });
     }
 
     fn tell(&self, message: &ToOld) -> Result<(), HandoverFault> {

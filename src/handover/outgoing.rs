@@ -42,8 +42,8 @@ pub(crate) struct Peer {
 /// What became of the new process after it was told to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Served {
-    /// It said that it serves.
-    Yes,
+    /// It said that it serves, and since when: by the monotonic clock of the machine, in nanoseconds.
+    Since(Option<u64>),
     /// It said nothing so far.
     Unsaid,
     /// It has ended. Nobody serves.
@@ -176,7 +176,7 @@ impl Outgoing {
         // Whatever becomes of it, it is not this process's to end any more.
         drop(self.child.take());
         Ok(match heard {
-            Ok(ToOld::Serving) => Served::Yes,
+            Ok(ToOld::Serving { since_ns }) => Served::Since(since_ns),
             Err(HandoverFault::Ended(..)) => Served::Ended,
             _ => Served::Unsaid,
         })

@@ -47,7 +47,10 @@ pub(super) enum ToOld {
     /// It has taken the part that came last.
     Taken,
     Ready,
-    Serving,
+    Serving {
+        /// When the last of its cores began, by the monotonic clock of the machine. None: not all of them have said so.
+        since_ns: Option<u64>,
+    },
     /// It does not take over.
     Refused {
         why: String,

@@ -20,7 +20,7 @@ use crate::acceptor::Listening;
 use crate::handover::{
     HandoverFault, NodeConfiguration, NodeFacts, NodePart, Outgoing, Peer, Sealed, Served,
 };
-use crate::runtime::{NotStanding, Standing, began_ns};
+use crate::runtime::{NotStanding, Standing, began_ns, machine_ns};
 
 /// What is under way has so long before everything goes on for a while: clients notice nothing of that.
 const QUIESCE_WITHIN: Duration = Duration::from_millis(50);
@@ -60,6 +60,46 @@ impl fmt::Debug for dyn LastWords {
     }
 }
 
+/// Where the pause of a hand-over went: each from when cores read nothing more. It is over when the cores of the new process
+/// serve.
+#[derive(Clone, Copy, Debug)]
+pub struct PauseTimes {
+    began_ns: u64,
+    /// All cores stood still, and what they had was written down.
+    pub stands: Duration,
+    /// It was with the new process.
+    pub sent: Duration,
+    /// The new process had read it.
+    pub understood: Duration,
+}
+
+impl PauseTimes {
+    fn begin() -> PauseTimes {
+        PauseTimes {
+            began_ns: machine_ns(),
+            stands: Duration::ZERO,
+            sent: Duration::ZERO,
+            understood: Duration::ZERO,
+        }
+    }
+
+    fn passed(&self) -> Duration {
+        self.until(machine_ns())
+    }
+
+    fn until(&self, ns: u64) -> Duration {
+        Duration::from_nanos(ns.saturating_sub(self.began_ns))
+    }
+
+    /// The whole pause. Whoever does not say when it was over is taken at the time when it says that it serves.
+    fn end(&self, served: Served) -> Duration {
+        match served {
+            Served::Since(Some(since_ns)) => self.until(since_ns),
+            _ => self.passed(),
+        }
+    }
+}
+
 /// A hand-over that came to its end.
 #[derive(Clone, Debug)]
 pub struct HandedOver {
@@ -73,6 +113,8 @@ pub struct HandedOver {
     pub sessions: usize,
     /// For so long nobody was served.
     pub pause: Duration,
+    /// What the pause consisted of.
+    pub times: PauseTimes,
     /// The new process said that it serves.
     pub serves: bool,
     /// It has ended instead: nobody serves.
@@ -262,16 +304,17 @@ impl Node {
         let control = self.shared.handover.control.as_ref();
         let control = control.map(|it| it.quiesce(QUIESCE_WITHIN, insists));
         let control = control.transpose()?;
-        let began = Instant::now();
+        let mut times = PauseTimes::begin();
         let cores = Standing::begin(&self.shared.publisher, QUIESCE_WITHIN);
         let cores = cores.map_err(|why| match why {
             NotStanding::HeldUp(held_up) => held_up.to_string(),
             NotStanding::Fault(sentence) => sentence,
         })?;
+        times.stands = times.passed();
         Ok(StandingNode {
             cores,
             control,
-            began,
+            times,
         })
     }
 
@@ -311,7 +354,7 @@ impl Node {
         &self,
         outgoing: &Outgoing,
         copy: Option<&ContentsCopy<'_>>,
-        standing: StandingNode<'_>,
+        mut standing: StandingNode<'_>,
     ) -> Result<HandedOver, HandoverRefused> {
         let until = Outgoing::deadline();
         let control = standing.control.as_ref().map(QuietControl::state);
@@ -333,19 +376,22 @@ impl Node {
         let state = state.write().map_err(|fault| {
             HandoverFault::System("what the node has cannot be written down", fault)
         })?;
+        standing.times.sent = standing.times.passed();
         outgoing.seal(state.as_fd(), sealed, until)?;
+        standing.times.understood = standing.times.passed();
         let (pid, version) = (outgoing.pid().unwrap_or_default(), outgoing.version.clone());
         let served = outgoing.commit()?;
-        let pause = standing.began.elapsed();
+        let (pause, times) = (standing.times.end(served), standing.times);
         standing.leave();
-        say_that_it_is_over(pid, &version, sealed, pause, served);
+        say_that_it_is_over(pid, &version, sealed, &times, served);
         Ok(HandedOver {
             version,
             pid,
             connections: sealed.sockets,
             sessions: sealed.sessions,
             pause,
-            serves: served == Served::Yes,
+            times,
+            serves: matches!(served, Served::Since(_)),
             has_ended: served == Served::Ended,
         })
     }
@@ -355,7 +401,7 @@ impl Node {
 struct StandingNode<'a> {
     cores: Standing<'a>,
     control: Option<QuietControl<'a>>,
-    began: Instant,
+    times: PauseTimes,
 }
 
 impl StandingNode<'_> {
@@ -368,17 +414,24 @@ impl StandingNode<'_> {
     }
 }
 
-fn say_that_it_is_over(pid: u32, version: &str, sealed: Sealed, pause: Duration, served: Served) {
+fn say_that_it_is_over(
+    pid: u32,
+    version: &str,
+    sealed: Sealed,
+    times: &PauseTimes,
+    served: Served,
+) {
     let (connections, sessions) = (sealed.sockets, sealed.sessions);
-    let pause_ms = pause.as_millis() as u64;
+    let pause = times.end(served);
     match served {
-        Served::Yes | Served::Unsaid => tracing::info!(
+        Served::Since(_) | Served::Unsaid => tracing::info!(
             pid,
             version,
             connections,
             sessions,
-            pause_ms,
-            is_heard = served == Served::Yes,
+            ?pause,
+            ?times,
+            is_heard = served != Served::Unsaid,
             "handed over: the new process serves, this one ends"
         ),
         Served::Ended => tracing::error!(

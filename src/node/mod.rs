@@ -64,7 +64,7 @@ pub use self::cluster::ClusterConfig;
 #[cfg(feature = "redis")]
 pub(crate) use self::cluster::{advertised, prefix, resolve};
 pub use self::error::NodeError;
-pub use self::hand_over::{HandedOver, HandoverRefused};
+pub use self::hand_over::{HandedOver, HandoverRefused, PauseTimes};
 pub(crate) use self::hand_over::{HandoverPlan, LastWords};
 pub use self::handle::{Node, NodeCounts};
 pub(crate) use self::names::{endpoint, host, node_from_host, node_name, origin};

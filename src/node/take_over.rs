@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::cluster::ClusterMember;
 use super::contents_copy::{read_back, take_contents};
@@ -20,6 +21,9 @@ use crate::credentials::CredentialStore;
 use crate::handover::{HandoverFault, Incoming, NodeConfiguration, NodePart};
 use crate::runtime::{CoreResume, Publisher, ReceivedCore, continue_from};
 
+/// For a core that was let go to watch its sockets. How long it took is told, and nothing depends on it.
+const CORE_BEGINS_WITHIN: Duration = Duration::from_secs(1);
+
 /// A hand-over that this process takes part in, before anything is made.
 #[derive(Clone)]
 pub(crate) struct TakeOver {
@@ -31,6 +35,7 @@ pub(super) struct Taking {
     incoming: Arc<Incoming>,
     received: JoinHandle<Result<File, HandoverFault>>,
     go: Vec<Sender<()>>,
+    serve: Receiver<u64>,
 }
 
 impl TakeOver {
@@ -168,6 +173,7 @@ impl TakeOver {
     pub(super) fn begin(self, parts: TakesParts) -> Result<(Taking, Vec<CoreResume>), NodeError> {
         let cores = self.incoming.facts.cores;
         let (waits, waiting) = channel();
+        let (serves, serve) = channel();
         let mut to_cores: Vec<Sender<ReceivedCore>> = Vec::new();
         let mut go = Vec::new();
         let mut resumes = Vec::new();
@@ -180,9 +186,10 @@ impl TakeOver {
                 waits: waits.clone(),
                 state,
                 go: goes,
+                serves: serves.clone(),
             });
         }
-        drop(waits);
+        drop((waits, serves));
         let incoming = self.incoming.clone();
         let receive = move || receive(&incoming, &waiting, to_cores, &parts);
         let received = std::thread::Builder::new()
@@ -193,6 +200,7 @@ impl TakeOver {
             incoming: self.incoming,
             received,
             go,
+            serve,
         };
         Ok((taking, resumes))
     }
@@ -289,20 +297,33 @@ impl Taking {
             operators.resume(state.control.operators);
         }
         self.incoming.ready().map_err(fault)?;
-        for core in self.go {
+        for core in &self.go {
             // One that is gone is missed by the watchdog.
             let _ = core.send(());
         }
-        Ok(TakenOver(self.incoming))
+        Ok(TakenOver {
+            incoming: self.incoming,
+            cores: self.go.len(),
+            serve: self.serve,
+        })
     }
 }
 
-/// The cores serve.
-pub(super) struct TakenOver(Arc<Incoming>);
+/// The cores were let go.
+pub(super) struct TakenOver {
+    incoming: Arc<Incoming>,
+    cores: usize,
+    /// Since when each of them serves.
+    serve: Receiver<u64>,
+}
 
 impl TakenOver {
-    /// And so does everything else.
-    pub(super) fn serving(&self) {
-        self.0.serving();
+    /// Everything else serves too.
+    pub(super) fn serving(self) {
+        let serve = (0..self.cores).map_while(|_| self.serve.recv_timeout(CORE_BEGINS_WITHIN).ok());
+        let serve: Vec<u64> = serve.collect();
+        let all = serve.len() == self.cores;
+        self.incoming
+            .serving(serve.into_iter().max().filter(|_| all));
     }
 }

@@ -27,7 +27,8 @@ pub(crate) fn continue_from(began_ns: u64) -> bool {
     began.is_some_and(|it| START.set(it).is_ok())
 }
 
-fn machine_ns() -> u64 {
+/// The monotonic clock of the machine, which is the same for all processes.
+pub(crate) fn machine_ns() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
     seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or_default()

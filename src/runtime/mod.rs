@@ -55,7 +55,7 @@ mod unsent;
 mod watchdog;
 mod writing;
 
-pub(crate) use self::clock::{began_ns, continue_from, now, unix_ms, unix_ms_of};
+pub(crate) use self::clock::{began_ns, continue_from, machine_ns, now, unix_ms, unix_ms_of};
 pub use self::cluster_handle::{ClusterAccess, ClusterHandle, SessionOwner};
 pub(crate) use self::content_changes::ContentChanges;
 pub(crate) use self::cores::{Cores, CoresSetup, MakeHandler, OwnSetup};

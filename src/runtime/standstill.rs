@@ -74,6 +74,8 @@ pub(crate) struct CoreResume {
     pub(crate) state: Receiver<ReceivedCore>,
     /// Closed: it ends. Anything else: it serves.
     pub(crate) go: Receiver<()>,
+    /// Told when it does: by the monotonic clock of the machine.
+    pub(crate) serves: Sender<u64>,
 }
 
 /// As it came from the other process.

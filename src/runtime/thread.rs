@@ -110,6 +110,10 @@ pub(super) fn run(
                         return Ok(());
                     }
                     resumed.begin(&core);
+                    if let Some(resume) = resume {
+                        // Who wants to know waits for a while.
+                        let _ = resume.serves.send(clock::machine_ns());
+                    }
                     let served = serve(core, acceptors, Rc::new(core_setup));
                     // A task like the others: nothing of a core is left if one of them panics.
                     tasks::spawn(async move { ended.send(served.await) });

@@ -30,6 +30,11 @@ pub(super) fn hand_over(node: Node) -> LocalBoxFuture<'static, Result<HandoverRe
             connections: handed_over.connections,
             sessions: handed_over.sessions,
             pause: handed_over.pause,
+            pause_steps: [
+                ("stoodStillMs", handed_over.times.stands),
+                ("sentMs", handed_over.times.sent),
+                ("understoodMs", handed_over.times.understood),
+            ],
             serves: handed_over.serves,
             has_ended: handed_over.has_ended,
             leaving,
