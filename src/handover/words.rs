@@ -112,10 +112,6 @@ impl NodeFacts {
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is a field, and two more are this module's"
-    )]
     pub(crate) fn new(
         node: String,
         incarnation: u64,

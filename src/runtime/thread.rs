@@ -49,6 +49,9 @@ pub(crate) fn ends_within(times: DrainTimes) -> Duration {
 /// How often a node that drains says how far it is: about every second.
 const TICKS_TO_PROGRESS: u32 = 16;
 
+/// A core, what it accepts from, and whom it goes on with that were another process's.
+type OpenCore = (Rc<Core>, Rc<[Acceptor]>, Resumed);
+
 /// Why a core that ran cannot go on.
 type CoreFault = Rc<Cell<Option<io::Error>>>;
 
@@ -137,7 +140,7 @@ fn open(
     listening: Vec<Listening>,
     make_core: impl FnOnce() -> Result<Core, NotStarted>,
     core_setup: &CoreSetup,
-) -> Result<(Rc<Core>, Rc<[Acceptor]>, Resumed), NotStarted> {
+) -> Result<OpenCore, NotStarted> {
     let core = Rc::new(make_core()?);
     let acceptors = listening.into_iter().map(Acceptor::new);
     let acceptors = acceptors.collect::<io::Result<Rc<[Acceptor]>>>();

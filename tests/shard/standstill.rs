@@ -244,13 +244,13 @@ fn a_stream_that_has_another_name_after_a_thaw() {
         let session = client.session(V06);
         let named = |client: &mut Client| {
             let said = client.node.delivered.drain(..);
-            let names = said.filter_map(|it| match it {
+            let mut names = said.filter_map(|it| match it {
                 Lifecycle::Subscribed(_, subscriber) | Lifecycle::Unsubscribed(_, subscriber) => {
                     Some(format!("{subscriber:?}"))
                 }
                 _ => None,
             });
-            names.last().expect("somebody subscribed, or left")
+            names.next_back().expect("somebody subscribed, or left")
         };
         let name = named(&mut client);
         stand_still(&mut client, place, 5).expect("nothing stays");
