@@ -186,16 +186,7 @@ fn other_nodes_that_notice_a_hand_over() {
     nodes[1].publish(&json!([{"uri": "board://last"}]));
     for stream in &mut streams {
         stream.wait_to_hear("notifications/resources/updated board://last");
-        for publisher in 0..3 {
-            let prefix = format!("notifications/resources/updated board://{publisher}/");
-            let heard = stream
-                .heard
-                .iter()
-                .filter_map(|it| it.strip_prefix(&prefix));
-            let heard: Vec<_> = heard.map(|it| it.parse::<usize>()).collect();
-            let expected: Vec<_> = (0..EACH).map(Ok).collect();
-            assert_eq!(heard, expected, "each once, and in order");
-        }
+        heard_each_once_and_in_order(stream, EACH);
         assert!(!stream.has_ended());
     }
     assert_eq!(
@@ -209,10 +200,20 @@ fn other_nodes_that_notice_a_hand_over() {
     let told = Command::new("kill").args(["-TERM", &pid]).status();
     assert!(told.is_ok_and(|it| it.success()));
     crate::cluster::wait_until("its sessions have ended with it", || {
-        !redis
-            .record(&sessions[1].id)
-            .is_some_and(|it| !it.contains("ended"))
+        let record = redis.record(&sessions[1].id);
+        record.is_none_or(|it| it.contains("ended"))
     });
+}
+
+fn heard_each_once_and_in_order(stream: &Stream, each: usize) {
+    for publisher in 0..3 {
+        let prefix = format!("notifications/resources/updated board://{publisher}/");
+        let heard = stream.heard.iter();
+        let heard = heard.filter_map(|it| it.strip_prefix(&prefix));
+        let heard: Vec<_> = heard.map(|it| it.parse::<usize>()).collect();
+        let expected: Vec<_> = (0..each).map(Ok).collect();
+        assert_eq!(heard, expected, "each once, and in order");
+    }
 }
 
 /// What a node says of one of them.
