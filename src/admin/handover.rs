@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::OperatorBackend;
+use super::leaving::Leaving;
 use super::response::AdminResponse;
 
 /// A hand-over that came to its end.
@@ -26,21 +27,6 @@ pub struct HandoverReport {
     pub has_ended: bool,
     /// The process ends when this is dropped.
     pub leaving: Leaving,
-}
-
-/// Keeps this process from ending, for as long as its last answer is under way.
-#[derive(Debug)]
-pub struct Leaving {
-    _kept: std::sync::mpsc::Sender<()>,
-}
-
-impl Leaving {
-    /// And who waits for that.
-    #[must_use]
-    pub fn new() -> (Leaving, std::sync::mpsc::Receiver<()>) {
-        let (kept, left) = std::sync::mpsc::channel();
-        (Leaving { _kept: kept }, left)
-    }
 }
 
 pub(super) async fn hand_over(operators: &dyn OperatorBackend) -> AdminResponse {

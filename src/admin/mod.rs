@@ -28,6 +28,7 @@ mod idempotent;
 mod item;
 mod item_contents;
 mod item_principal;
+mod leaving;
 mod lines;
 mod log;
 mod long_body;
@@ -56,8 +57,9 @@ use futures_util::future::LocalBoxFuture;
 
 pub use access::Token;
 pub use cluster::{BusReport, ClusterReport, NodeReport, NodeState, RedisReport};
-pub use handover::{HandoverReport, Leaving};
+pub use handover::HandoverReport;
 pub(crate) use item::no_uri;
+pub use leaving::Leaving;
 pub use log::LogControl;
 pub use operators::{
     ConnectionsPage, ConnectionsPageQuestion, NotViewed, OperatorBackend, SessionsPage,

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::handover::Leaving;
+use super::leaving::Leaving;
 
 pub(super) struct AdminResponse {
     pub(super) status: u16,

@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use super::channel::Channel;
-use super::outgoing::VARIABLE;
+use super::successor::VARIABLE;
 use super::words::{
     FORMAT, HandoverFault, Hello, ListenerFacts, NodeFacts, NodePart, READS_FROM, Sealed, ToNew,
     ToOld, check_formats,

@@ -28,9 +28,9 @@
 
 mod channel;
 mod incoming;
-mod outgoing;
+mod successor;
 mod words;
 
 pub(crate) use self::incoming::Incoming;
-pub(crate) use self::outgoing::{Outgoing, Peer, Served};
+pub(crate) use self::successor::{Served, SuccessorProcess, SuccessorProgram};
 pub(crate) use self::words::{HandoverFault, NodeConfiguration, NodeFacts, NodePart, Sealed};

@@ -10,7 +10,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
 
 use crate::app::contents::{Body, ContentStore, Contents};
-use crate::handover::{HandoverFault, NodePart, Outgoing};
+use crate::handover::{HandoverFault, NodePart, SuccessorProcess};
 use crate::runtime::ContentChanges;
 
 /// Contents that are looked for in the store at once.
@@ -33,7 +33,7 @@ pub(super) struct ContentsPiece {
 pub(super) struct ContentsCopy<'a> {
     store: &'a dyn ContentStore,
     changes: &'a ContentChanges,
-    outgoing: &'a Outgoing,
+    successor: &'a SuccessorProcess,
 }
 
 impl<'a> ContentsCopy<'a> {
@@ -44,13 +44,13 @@ impl<'a> ContentsCopy<'a> {
     pub(super) fn begin(
         store: &'a dyn ContentStore,
         changes: &'a ContentChanges,
-        outgoing: &'a Outgoing,
+        successor: &'a SuccessorProcess,
     ) -> Result<Self, HandoverFault> {
         changes.begin();
         let copy = ContentsCopy {
             store,
             changes,
-            outgoing,
+            successor,
         };
         copy.send_all()?;
         Ok(copy)
@@ -117,7 +117,7 @@ impl<'a> ContentsCopy<'a> {
         }
         let unwritten = |fault| HandoverFault::System("contents cannot be written down", fault);
         let file = write_down("pinfold-contents", piece).map_err(unwritten)?;
-        self.outgoing.send_part(NodePart::Contents, file.as_fd())
+        self.successor.send_part(NodePart::Contents, file.as_fd())
     }
 }
 

@@ -15,10 +15,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::Node;
 use super::contents_copy::{ContentsCopy, write_down};
 use super::control_orders::{ControlOrders, QuietControl};
-use super::node_state::NodeState;
+use super::node_state::WrittenNode;
 use crate::acceptor::Listening;
 use crate::handover::{
-    HandoverFault, NodeConfiguration, NodeFacts, NodePart, Outgoing, Peer, Sealed, Served,
+    HandoverFault, NodeConfiguration, NodeFacts, NodePart, Sealed, Served, SuccessorProcess,
+    SuccessorProgram,
 };
 use crate::runtime::{NotStanding, Standing, began_ns, machine_ns};
 
@@ -189,9 +190,9 @@ impl HandoverParts {
 }
 
 /// One at a time.
-struct UnderWay<'a>(&'a AtomicBool);
+struct OneAtATime<'a>(&'a AtomicBool);
 
-impl Drop for UnderWay<'_> {
+impl Drop for OneAtATime<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
     }
@@ -222,22 +223,22 @@ impl Node {
         if parts.under_way.swap(true, Ordering::AcqRel) {
             return Err(refuse("a hand-over is under way already"));
         }
-        let _one = UnderWay(&parts.under_way);
+        let _one = OneAtATime(&parts.under_way);
         self.may_be_handed_over()?;
         tracing::info!(program = %plan.program.display(), "handing over: the new process starts");
-        let peer = Peer {
+        let program = SuccessorProgram {
             program: plan.program.clone(),
             arguments: plan.arguments.clone(),
         };
-        let outgoing = Outgoing::start(&peer)?;
-        outgoing.prepare(self.facts(), parts.listeners())?;
-        tracing::info!(pid = outgoing.pid(), version = %outgoing.version, "handing over: the new process is prepared");
+        let successor = SuccessorProcess::start(&program)?;
+        successor.prepare(self.facts(), parts.listeners())?;
+        tracing::info!(pid = successor.pid(), version = %successor.version, "handing over: the new process is prepared");
         let (store, changes) = (&self.shared.store, self.shared.publisher.content_changes());
         let copy = store.as_deref();
-        let copy = copy.map(|store| ContentsCopy::begin(store, changes, &outgoing));
+        let copy = copy.map(|store| ContentsCopy::begin(store, changes, &successor));
         let copy = copy.transpose()?;
         let standing = self.stand_still(copy.as_ref(), plan.grace)?;
-        let handed_over = self.send_everything(&outgoing, copy.as_ref(), standing)?;
+        let handed_over = self.send_everything(&successor, copy.as_ref(), standing)?;
         if !handed_over.has_ended {
             plan.last_words.succeeded_by(handed_over.pid);
             self.pass_on_the_end(handed_over.pid);
@@ -320,7 +321,7 @@ impl Node {
 
     /// Before any core's state.
     #[cfg(feature = "auth")]
-    fn send_rules(&self, outgoing: &Outgoing) -> Result<(), HandoverFault> {
+    fn send_rules(&self, successor: &SuccessorProcess) -> Result<(), HandoverFault> {
         let Some(credentials) = &self.shared.credentials else {
             return Ok(());
         };
@@ -328,7 +329,7 @@ impl Node {
         let file = file.map_err(|fault| {
             HandoverFault::System("who gets in to the node cannot be written down", fault)
         })?;
-        outgoing.send_part(NodePart::Rules, file.as_fd())
+        successor.send_part(NodePart::Rules, file.as_fd())
     }
 
     #[cfg(not(feature = "auth"))]
@@ -337,7 +338,7 @@ impl Node {
         clippy::unnecessary_wraps,
         reason = "as with the feature"
     )]
-    fn send_rules(&self, _: &Outgoing) -> Result<(), HandoverFault> {
+    fn send_rules(&self, _: &SuccessorProcess) -> Result<(), HandoverFault> {
         Ok(())
     }
 
@@ -352,24 +353,24 @@ impl Node {
 
     fn send_everything(
         &self,
-        outgoing: &Outgoing,
+        successor: &SuccessorProcess,
         copy: Option<&ContentsCopy<'_>>,
         mut standing: StandingNode<'_>,
     ) -> Result<HandedOver, HandoverRefused> {
-        let until = Outgoing::deadline();
+        let until = SuccessorProcess::deadline();
         let control = standing.control.as_ref().map(QuietControl::state);
         let control = control.transpose().map_err(HandoverRefused)?;
         if let Some(copy) = copy {
             copy.send_changed()?;
         }
-        self.send_rules(outgoing)?;
+        self.send_rules(successor)?;
         let mut sealed = Sealed::default();
         for (core, frozen) in &standing.cores.cores {
             sealed.sockets += frozen.sockets.len();
             sealed.sessions += frozen.sessions;
-            outgoing.send_core(*core, frozen.state.as_fd(), &frozen.sockets, until)?;
+            successor.send_core(*core, frozen.state.as_fd(), &frozen.sockets, until)?;
         }
-        let state = NodeState {
+        let state = WrittenNode {
             last_offset: standing.cores.last_offset(),
             control: control.unwrap_or_default(),
         };
@@ -377,10 +378,13 @@ impl Node {
             HandoverFault::System("what the node has cannot be written down", fault)
         })?;
         standing.times.sent = standing.times.passed();
-        outgoing.seal(state.as_fd(), sealed, until)?;
+        successor.seal(state.as_fd(), sealed, until)?;
         standing.times.understood = standing.times.passed();
-        let (pid, version) = (outgoing.pid().unwrap_or_default(), outgoing.version.clone());
-        let served = outgoing.commit()?;
+        let (pid, version) = (
+            successor.pid().unwrap_or_default(),
+            successor.version.clone(),
+        );
+        let served = successor.commit()?;
         let (pause, times) = (standing.times.end(served), standing.times);
         standing.leave();
         say_that_it_is_over(pid, &version, sealed, &times, served);

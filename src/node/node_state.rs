@@ -25,17 +25,17 @@ use super::control_orders::ControlState;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct NodeState {
+pub(super) struct WrittenNode {
     pub(super) last_offset: u64,
     pub(super) control: ControlState,
 }
 
-impl NodeState {
+impl WrittenNode {
     pub(super) fn write(&self) -> io::Result<File> {
         write_down("pinfold-node", self)
     }
 
-    pub(super) fn read(file: File) -> io::Result<NodeState> {
+    pub(super) fn read(file: File) -> io::Result<WrittenNode> {
         read_back(file)
     }
 }
@@ -56,14 +56,14 @@ mod tests {
             weather: "fine",
         };
         let file = write_down("test", &newer).expect("it is written");
-        let state = NodeState::read(file).expect("it is read");
+        let state = WrittenNode::read(file).expect("it is read");
         assert_eq!(state.last_offset, 7);
         assert!(state.control.operators.is_empty() && state.control.cluster.is_empty());
-        let mut state = NodeState::default();
+        let mut state = WrittenNode::default();
         state.control.cluster = vec![0, 255];
-        let again = NodeState::read(state.write().expect("it is written")).expect("it is read");
+        let again = WrittenNode::read(state.write().expect("it is written")).expect("it is read");
         assert_eq!(again.control.cluster, [0, 255]);
         let file = write_down("test", &"soup").expect("it is written");
-        assert!(NodeState::read(file).is_err());
+        assert!(WrittenNode::read(file).is_err());
     }
 }

@@ -11,7 +11,7 @@ use super::cluster::ClusterMember;
 use super::contents_copy::{read_back, take_contents};
 use super::facts::wants_restart;
 use super::listen::Listeners;
-use super::node_state::NodeState;
+use super::node_state::WrittenNode;
 use super::operators::Operators;
 use super::{NodeError, Options, StateKey, names};
 use crate::acceptor::Listening;
@@ -285,7 +285,7 @@ impl Taking {
         let fault = |fault: HandoverFault| NodeError::Failed(format!("cannot take over: {fault}"));
         let panicked = |_| NodeError::Failed("the thread of the hand-over panicked".to_owned());
         let node = self.received.join().map_err(panicked)?.map_err(fault)?;
-        let state = NodeState::read(node)
+        let state = WrittenNode::read(node)
             .map_err(|fault| NodeError::system("what the node had cannot be read", fault))?;
         publisher.continue_from(state.last_offset);
         let unread = |fault| NodeError::system("what the node had cannot be read", fault);

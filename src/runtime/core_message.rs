@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_channel::oneshot;
 
-use super::standstill::{FreezeOrder, QuiesceOrder};
+use super::standstill_orders::{FreezeOrder, QuiesceOrder};
 use super::trace_sink::TraceSink;
 use crate::app::call::{Availability, Notice, NotifyRefused};
 #[cfg(feature = "auth")]

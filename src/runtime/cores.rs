@@ -24,7 +24,7 @@ use super::ring::Driver;
 use super::seal::Sealer;
 use super::secrets;
 use super::spans::{CoreSpans, SpanSetup};
-use super::standstill::CoreResume;
+use super::standstill_orders::CoreResume;
 use super::stats::StatsBoard;
 use super::thread::{self, CoreSetup};
 use super::tokio::Tokio;

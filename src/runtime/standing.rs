@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::core_message::CoreMessage;
 use super::publisher::Publisher;
-use super::standstill::{FreezeOrder, FrozenCore, QuiesceOrder, StillHeldUp};
+use super::standstill_orders::{FreezeOrder, FrozenCore, QuiesceOrder, StillHeldUp};
 use crate::shard::HeldUp;
 
 /// For a core to come to its messages, beyond what it was asked to wait.

@@ -10,10 +10,10 @@ use crate::shard::ConnectionKey;
 
 #[derive(Default)]
 pub(super) struct UnsentWrites {
-    all: RefCell<BTreeMap<ConnectionKey, UnsentBytes>>,
+    all: RefCell<BTreeMap<ConnectionKey, UnsentWrite>>,
 }
 
-struct UnsentBytes {
+struct UnsentWrite {
     bytes: Vec<u8>,
     sent: usize,
 }
@@ -29,7 +29,7 @@ pub(super) enum Sent {
 
 impl UnsentWrites {
     pub(super) fn keep(&self, key: ConnectionKey, bytes: Vec<u8>) {
-        let unsent = UnsentBytes { bytes, sent: 0 };
+        let unsent = UnsentWrite { bytes, sent: 0 };
         self.all.borrow_mut().insert(key, unsent);
     }
 

@@ -1,7 +1,7 @@
 //! The layers of the crate: the same as in the maps of `src/lib.rs` and the README.
 
 /// Each module, and which modules of the crate it may name: only some that stand before it, and in the order of the two maps.
-pub(super) const LAYERS: [(&str, &[&str]); 28] = [
+pub(super) const LAYERS: [(&str, &[&str]); 29] = [
     ("limits", &[]),
     ("allocator", &[]),
     ("budget", &[]),
@@ -61,6 +61,7 @@ pub(super) const LAYERS: [(&str, &[&str]); 28] = [
         ],
     ),
     ("metrics", &["budget", "clients", "mcp", "shard", "forward"]),
+    ("handover", &["runtime"]),
     ("redis", &["tasks", "log_throttle", "metrics"]),
     (
         "cluster",
@@ -104,6 +105,7 @@ pub(super) const LAYERS: [(&str, &[&str]); 28] = [
             "tasks",
             "acceptor",
             "log_throttle",
+            "mailbox",
             "clients",
             "principal",
             "wire",
@@ -114,6 +116,7 @@ pub(super) const LAYERS: [(&str, &[&str]); 28] = [
             "otlp",
             "runtime",
             "metrics",
+            "handover",
             "redis",
             "cluster",
             "admin",

@@ -146,7 +146,14 @@ impl Bus {
             resumed_until_ms: at_ms + HANDED_OVER_WITHIN_MS,
             counts: BusCounts::default(),
             tallies: Tallies::default(),
-            ..Bus::new(setup, unix_ms)
+            process: setup.process().into(),
+            node: setup.node,
+            store: setup.store,
+            uri_bytes_max: setup.uri_bytes_max,
+            // Nothing is under way.
+            sent_ms: 0,
+            sent: Vec::new(),
+            applied_ms: 0,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! An outbox as it is written down: what waits, and what may come back.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
 use serde::{Deserialize, Serialize};
 
 use super::{Accepted, Outbox, OutboxItem, PostedItem, Stage};
@@ -84,7 +86,14 @@ impl From<OutboxState> for Outbox {
             alone,
             dropped,
             left_out,
-            ..Outbox::default()
+            items: BTreeMap::new(),
+            queued: BTreeSet::new(),
+            keys: HashMap::new(),
+            notices: BTreeSet::new(),
+            in_flight: Vec::new(),
+            // Of the connections to Redis, which are new.
+            up: false,
+            following: false,
         };
         for state in items {
             let PostedState {

@@ -34,7 +34,7 @@ const EXIT_LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Which program takes over, and with which arguments.
 #[derive(Clone, Debug)]
-pub(crate) struct Peer {
+pub(crate) struct SuccessorProgram {
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<OsString>,
 }
@@ -51,39 +51,39 @@ pub(crate) enum Served {
 }
 
 /// A new process that has not taken over yet. Dropped, it is ended.
-pub(crate) struct Outgoing {
+pub(crate) struct SuccessorProcess {
     channel: Channel,
     child: RefCell<Option<Child>>,
     /// Of the new program.
     pub(crate) version: String,
 }
 
-impl Outgoing {
+impl SuccessorProcess {
     /// Starts the new process, and waits until it is there.
     ///
     /// # Errors
     /// It does not start, or cannot take over.
-    pub(crate) fn start(peer: &Peer) -> Result<Outgoing, HandoverFault> {
+    pub(crate) fn start(program: &SuccessorProgram) -> Result<SuccessorProcess, HandoverFault> {
         let system = |what| move |fault| HandoverFault::System(what, fault);
         let (channel, theirs) = Channel::pair().map_err(system("there is no channel"))?;
-        let child = Command::new(&peer.program)
-            .args(&peer.arguments)
+        let child = Command::new(&program.program)
+            .args(&program.arguments)
             .env(VARIABLE, std::process::id().to_string())
             .stdin(Stdio::from(theirs))
             .spawn()
             .map_err(system("the new process does not start"))?;
-        let mut outgoing = Outgoing {
+        let mut successor = SuccessorProcess {
             channel,
             child: RefCell::new(Some(child)),
             version: String::new(),
         };
         let at = "before it said that it is there: is this a pinfold that can take over?";
-        let ToOld::Hello(hello) = outgoing.hear(HELLO_WITHIN, at)? else {
+        let ToOld::Hello(hello) = successor.hear(HELLO_WITHIN, at)? else {
             return Err(HandoverFault::Unexpected("that it is there"));
         };
         check_formats(hello.format, hello.reads_from)?;
-        outgoing.version = hello.version;
-        Ok(outgoing)
+        successor.version = hello.version;
+        Ok(successor)
     }
 
     /// Tells it what it has to know before it makes anything, and waits until its threads wait.
@@ -230,7 +230,7 @@ impl Outgoing {
     }
 }
 
-impl Drop for Outgoing {
+impl Drop for SuccessorProcess {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
             // It may have ended by itself.
