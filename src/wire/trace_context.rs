@@ -28,6 +28,7 @@ pub struct TraceContext {
 
 impl TraceContext {
     /// Of this span of this trace; neither is 0.
+    #[cfg(feature = "otlp")]
     #[must_use]
     pub(crate) fn of(trace_id: u128, parent_id: u64, is_sampled: bool) -> TraceContext {
         TraceContext {

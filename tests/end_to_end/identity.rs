@@ -241,7 +241,7 @@ fn a_stream_that_outlives_its_token_or_its_line_in_the_file() {
     let page = page.into_body().read_to_string().expect("text");
     assert!(page.contains(ended), "{page}");
     let said = "reason=\"token_expired\"";
-    assert!(server.log().contains(said), "{}", server.log());
+    server.wait_to_log(said);
     let body = json!({"issuer": ISSUER, "subject": "bob"}).to_string();
     let mut stream = listen(&shown(&issuer, public, "bob", 600));
     let revoke = ureq::post(format!("{}/revoke", server.admin()));

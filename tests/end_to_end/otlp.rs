@@ -303,6 +303,7 @@ fn a_collector_that_wants_a_pause() {
     until("they are counted", || {
         (metric(&server, "pinfold_spans_exported_total") == Some(20)).then_some(())
     });
+    server.wait_to_log("spans are not taken");
     assert_eq!(server.log().matches("spans are not taken").count(), 1);
     // One of them is refused, which is told; then all.
     collector.answer_with("part");
@@ -311,7 +312,7 @@ fn a_collector_that_wants_a_pause() {
     until("one is lost", || {
         (metric(&server, "pinfold_spans_dropped_total") == Some(1)).then_some(())
     });
-    assert!(server.log().contains("one too many"), "{}", server.log());
+    server.wait_to_log("one too many");
     collector.answer_with("400");
     call(&session, "test_simple_text", &[]);
     until("another one is", || {
@@ -333,6 +334,7 @@ fn a_collector_that_is_not_there_or_hangs() {
         (metric(&server, "pinfold_spans_dropped_total") >= Some(50)).then_some(())
     });
     call(&session, "test_simple_text", &[]);
+    server.wait_to_log("spans are not taken");
     let log = server.log();
     assert_eq!(log.matches("spans are not taken").count(), 1, "{log}");
     server.stop().unwrap_or_else(|fault| panic!("{fault}"));

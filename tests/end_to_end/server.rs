@@ -12,6 +12,9 @@ use crate::program::{EndedWithItsTest, wait};
 const START_LIMIT: Duration = Duration::from_secs(120);
 /// Far longer than any drain.
 const STOP_LIMIT: Duration = Duration::from_secs(120);
+/// For a line to be written, on a machine that is busy with other things.
+const LOG_LIMIT: Duration = Duration::from_secs(60);
+const LOG_POLL: Duration = Duration::from_millis(20);
 const START_ATTEMPTS: usize = 5;
 
 #[derive(Clone, Copy, Debug)]
@@ -207,6 +210,16 @@ impl Server {
 
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// A thread of its own writes the log: what happened may be there some moments after it could be seen elsewhere.
+    pub(crate) fn wait_to_log(&self, words: &str) {
+        let deadline = Instant::now() + LOG_LIMIT;
+        while !self.log().contains(words) {
+            let log = self.log();
+            assert!(Instant::now() < deadline, "no {words} in the log:\n{log}");
+            std::thread::sleep(LOG_POLL);
+        }
     }
 
     /// Ends the server below strace, which then writes its table and ends with the same status.
