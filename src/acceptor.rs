@@ -4,14 +4,17 @@
 //! holds a descriptor. An accept under way is never cancelled: if it had succeeded, its connection would leak.
 //! A socket that somebody else made may be theirs as well (a service manager's, a second node's), so it is only closed.
 //! On such a socket nothing is under way but a look whether somebody came.
+//! While a node is handed over nobody is accepted ([`Acceptor::pause`]): whoever comes waits in the kernel's queue, for this
+//! process or for the next one.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::os::fd::OwnedFd;
 use std::task::{Poll, Waker};
 
+use monoio::io::{CancelHandle, Canceller};
 use monoio::net::{TcpListener, TcpStream};
 use rustix::net::{Shutdown, shutdown};
 
@@ -31,6 +34,11 @@ pub(crate) struct Acceptor {
     accepts: Cell<bool>,
     /// Who waits for its end.
     closer: Cell<Option<Waker>>,
+    is_paused: Cell<bool>,
+    /// Who accepts again when that is over.
+    paused: Cell<Option<Waker>>,
+    /// Ends the accept that is under way; one that has succeeded has its connection all the same.
+    canceller: RefCell<Canceller>,
 }
 
 enum Kind {
@@ -50,6 +58,17 @@ impl Listening {
     pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         match self {
             Listening::Own(listener) | Listening::Given(listener) => listener.local_addr(),
+        }
+    }
+
+    /// The same socket, for another process, and whether nobody else made it.
+    ///
+    /// # Errors
+    /// Out of descriptors.
+    pub(crate) fn duplicate(&self) -> io::Result<(bool, StdListener)> {
+        match self {
+            Listening::Own(listener) => Ok((true, listener.try_clone()?)),
+            Listening::Given(listener) => Ok((false, listener.try_clone()?)),
         }
     }
 }
@@ -80,6 +99,9 @@ impl Acceptor {
             is_closed: Cell::new(false),
             accepts: Cell::new(false),
             closer: Cell::default(),
+            is_paused: Cell::new(false),
+            paused: Cell::default(),
+            canceller: RefCell::default(),
         })
     }
 
@@ -88,35 +110,87 @@ impl Acceptor {
     /// # Errors
     /// Most likely out of descriptors.
     pub(crate) async fn accept(&self) -> io::Result<Option<(TcpStream, SocketAddr)>> {
-        if self.is_closed.get() {
-            return Ok(None);
-        }
-        let accepted = match &self.kind {
-            Kind::Own { listener, .. } => {
-                self.accepts.set(true);
-                let accepted = listener.accept().await;
-                self.accepts.set(false);
-                if let Some(closer) = self.closer.take() {
-                    closer.wake();
-                }
-                accepted
+        loop {
+            self.go_on().await;
+            if self.is_closed.get() {
+                return Ok(None);
             }
-            Kind::Given { listener, readable } => accept_given(listener, readable).await,
-        };
-        if self.is_closed.get() {
-            return Ok(None);
+            let accepted = match &self.kind {
+                Kind::Own { listener, .. } => {
+                    self.accepts.set(true);
+                    let cancel = self.cancel();
+                    let accepted = listener.cancelable_accept(cancel).await;
+                    self.accepts.set(false);
+                    if let Some(closer) = self.closer.take() {
+                        closer.wake();
+                    }
+                    accepted.map(Some)
+                }
+                Kind::Given { listener, readable } => {
+                    readable.readable(false).await?;
+                    match self.is_paused.get() {
+                        true => Ok(None),
+                        false => accept_given(listener),
+                    }
+                }
+            };
+            if self.is_closed.get() {
+                return Ok(None);
+            }
+            match accepted {
+                Ok(Some(accepted)) => return Ok(Some(accepted)),
+                Ok(None) => {}
+                // Cancelled.
+                Err(_) if self.is_paused.get() => {}
+                Err(fault) => return Err(fault),
+            }
         }
-        accepted.map(Some)
+    }
+
+    fn cancel(&self) -> CancelHandle {
+        self.canceller.borrow().handle()
+    }
+
+    /// Resolves while it is not paused.
+    async fn go_on(&self) {
+        poll_fn(|context| {
+            if !self.is_paused.get() || self.is_closed.get() {
+                return Poll::Ready(());
+            }
+            self.paused.set(Some(context.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Nobody is accepted until [`resume`](Acceptor::resume); when this resolves, nothing is under way that could accept.
+    pub(crate) async fn pause(&self) {
+        self.is_paused.set(true);
+        let canceller = self.canceller.take();
+        *self.canceller.borrow_mut() = canceller.cancel();
+        self.no_accept_under_way().await;
+    }
+
+    pub(crate) fn resume(&self) {
+        self.is_paused.set(false);
+        if let Some(paused) = self.paused.take() {
+            paused.wake();
+        }
     }
 
     /// Nobody is accepted from now on.
     pub(crate) async fn close(&self) {
         self.is_closed.set(true);
+        self.resume();
         let Kind::Own { handle, .. } = &self.kind else {
             return;
         };
         // It listens; the kernel has no reason to refuse.
         let _ = shutdown(handle, Shutdown::Both);
+        self.no_accept_under_way().await;
+    }
+
+    async fn no_accept_under_way(&self) {
         poll_fn(|context| {
             if !self.accepts.get() {
                 return Poll::Ready(());
@@ -128,17 +202,11 @@ impl Acceptor {
     }
 }
 
-async fn accept_given(
-    listener: &StdListener,
-    readable: &TcpStream,
-) -> io::Result<(TcpStream, SocketAddr)> {
-    loop {
-        readable.readable(false).await?;
-        match listener.accept() {
-            Ok((stream, peer)) => return Ok((TcpStream::from_std(stream)?, peer)),
-            // Another core was faster.
-            Err(fault) if fault.kind() == ErrorKind::WouldBlock => {}
-            Err(fault) => return Err(fault),
-        }
+/// `None`: another core was faster.
+fn accept_given(listener: &StdListener) -> io::Result<Option<(TcpStream, SocketAddr)>> {
+    match listener.accept() {
+        Ok((stream, peer)) => Ok(Some((TcpStream::from_std(stream)?, peer))),
+        Err(fault) if fault.kind() == ErrorKind::WouldBlock => Ok(None),
+        Err(fault) => Err(fault),
     }
 }

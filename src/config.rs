@@ -30,6 +30,7 @@ mod variables;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub(crate) use crate::node::{endpoint, host, origin};
 pub use keys::{MinMax, OptionKey, ValueKind, keys};
@@ -74,6 +75,8 @@ pub struct Config {
     /// How much, and how its lines look.
     pub log: (LogFilter, LogFormat),
     pub board_limits: BoardLimits,
+    /// For calls to end before a new process takes over.
+    pub handover_grace: Duration,
 }
 
 /// What the checks need to know of the machine.
@@ -220,6 +223,7 @@ impl Config {
             app: running.app,
             log: (running.log, running.log_format),
             board_limits,
+            handover_grace: Duration::from_millis(several.handover_grace.0),
         })
     }
 }

@@ -67,6 +67,7 @@
 // | `metrics` | what is counted |
 // | `redis` | a small pipelined client of Redis |
 // | `runtime` | what runs shards: threads, sockets, mailboxes, running calls |
+// | `handover` | a node that goes on in another process: what the two say to each other |
 // | `cluster` | what a node knows of the others, and of the proxy in front of them |
 // | `admin` | publishing, health, metrics, sessions, traces and the console, for operators; who may do what there |
 // | `node` | all of it put together: what starts, serves, drains and ends |
@@ -103,6 +104,7 @@ mod config;
 mod credentials;
 mod forward;
 pub mod guide;
+mod handover;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;

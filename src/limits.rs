@@ -423,5 +423,12 @@ impl Limits {
     }
 }
 
+/// URIs whose contents changed while all contents are copied for the next process: as many as a board has by default.
+pub const CONTENT_CHANGES_MAX: usize = 100_000;
+
+/// So long a node may stand still while another process takes its place, in milliseconds: what nobody heard of meanwhile is still
+/// known to be all there is.
+pub const HANDED_OVER_WITHIN_MS: u64 = 2_000;
+
 const _: () = assert!(LOG_LINE_BYTES_MAX < LOG_WAITING_BYTES_MAX);
 const _: () = assert!(NODE_NAME_BYTES_MAX + 1 + 24 + 22 <= SESSION_ID_BYTES_MAX);

@@ -298,6 +298,23 @@ pub(crate) fn listed(results: &Value) -> Vec<Bar> {
     lists.chain(portions).collect()
 }
 
+pub(crate) fn handover(results: &Value) -> Vec<Bar> {
+    let bars = items(results).iter().flat_map(|it| {
+        let driver = text(it, "driver");
+        let pause = |of: &str, most: f64, path: &str| {
+            let what = format!("ms of pause, {of}, {driver}");
+            Bar::goal(what, Wanted::AtMost(most), number(it, path))
+        };
+        let faults = format!("lost, doubled, ended, refused, broken or failed, {driver}");
+        [
+            Bar::goal(faults, Wanted::AtMost(0.0), number(it, "faults_sum")),
+            pause("p50", 25.0, "pause_ms/median"),
+            pause("most", 100.0, "pause_ms/most"),
+        ]
+    });
+    bars.collect()
+}
+
 /// None, within noise: two standard errors, or a byte.
 pub(crate) fn churn(results: &Value) -> Vec<Bar> {
     let error = number(results, "resident_slope_error").map(|error| {

@@ -34,7 +34,7 @@ use clap::{Parser, Subcommand};
 
 use self::scenarios::{
     all, authenticated, burst, churn, cores, counted, disturbed, fanout as fan_out, forwarding,
-    greedy, growth, idle, ladder, leaving, listed, observed, peers, requests, stalled,
+    greedy, growth, handover, idle, ladder, leaving, listed, observed, peers, requests, stalled,
 };
 
 /// What can go wrong ends a run, with a sentence.
@@ -99,6 +99,11 @@ enum Scenario {
     Cores(cores::CoresOptions),
     /// A deploy: when the streams of a node end that was told to, with a drain and without
     Leaving(leaving::LeavingOptions),
+    /// A node that goes on in a new process: whether any client notices, and how long nobody is served
+    ///
+    /// Thousands of streams of both eras, slow readers, short connections and requests in pieces; a chain of hand-overs on each
+    /// driver. Takes about two minutes.
+    Handover(handover::HandoverOptions),
     /// Another node's session: the cost of a request and of a stream that are passed on
     ///
     /// Starts two nodes and a Redis, which tests/setup brings.
@@ -157,6 +162,7 @@ impl Scenario {
             Scenario::Ladder(options) => ladder::run(options),
             Scenario::Cores(options) => cores::run(options),
             Scenario::Leaving(options) => leaving::run(options),
+            Scenario::Handover(options) => handover::run(options),
             Scenario::Forwarding(options) => forwarding::run(options),
             Scenario::Growth(options) => growth::run(options),
             Scenario::Peers(options) => peers::run(options),

@@ -243,6 +243,11 @@ impl Server {
         self.listen
     }
 
+    /// The process that was started.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Where operators ask.
     pub(crate) fn admin(&self) -> SocketAddr {
         self.admin

@@ -4,6 +4,7 @@
 //! programs of `fuzz_targets` hand inputs to it: from libFuzzer where cargo-fuzz builds them, else from files. The test
 //! hands it `tests/corpus/{name}` and what [`Mutator`] makes of that.
 
+mod core_state;
 mod mutator;
 mod shard;
 #[path = "../../tests/support/mod.rs"]
@@ -27,7 +28,7 @@ pub struct Target {
     pub inputs: u64,
 }
 
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     target("head", wire::head, 2_000),
     target("chunked", wire::chunked, 10_000),
     target("json_rpc", wire::json_rpc, 1_000),
@@ -42,6 +43,7 @@ pub const TARGETS: [Target; 14] = [
     target("token_file", auth::token_file, 20_000),
     target("policy", auth::policy, 10_000),
     target("shard", shard::shard, 2_000),
+    target("core_state", core_state::core_state, 500),
 ];
 
 const fn target(name: &'static str, property: fn(&[u8]), inputs: u64) -> Target {

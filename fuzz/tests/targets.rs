@@ -63,7 +63,7 @@ macro_rules! one_test_for_each {
 
 one_test_for_each! {
     head chunked json_rpc sse session_id header_value redis_reply bus_entry event_id
-    access_token key_set token_file policy shard
+    access_token key_set token_file policy shard core_state
 }
 
 #[test]

@@ -13,6 +13,18 @@ use super::PublishItem;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Digest([u8; 16]);
 
+impl From<[u8; 16]> for Digest {
+    fn from(bytes: [u8; 16]) -> Digest {
+        Digest(bytes)
+    }
+}
+
+impl From<Digest> for [u8; 16] {
+    fn from(digest: Digest) -> [u8; 16] {
+        digest.0
+    }
+}
+
 impl Digest {
     pub(super) fn of(item: &PublishItem) -> Self {
         let mut hashing = Hashing(Sha256::new());

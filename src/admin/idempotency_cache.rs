@@ -11,9 +11,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use futures_channel::oneshot::{Receiver, Sender, channel};
+use serde::{Deserialize, Serialize};
 
 use super::PublishOutcome;
 use super::digest::Digest;
+use crate::app::call::KeptBy;
 
 /// How long a key is remembered: longer than any client goes on trying.
 const REMEMBERED_MS: u64 = 5 * 60 * 1000;
@@ -66,7 +68,62 @@ pub(super) enum Begun {
     Reused,
 }
 
+/// As it is written down, oldest first: what was accepted under which key, and when.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct CacheState {
+    keys: Vec<KeyFacts>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeyFacts {
+    key: Arc<str>,
+    item: [u8; 16],
+    at_ms: u64,
+    offset: Option<u64>,
+    kept: Option<KeptBy>,
+}
+
 impl IdempotencyCache {
+    /// Without what is under way: there is nothing of that when a node is handed over.
+    pub(super) fn state(&self) -> CacheState {
+        let facts = |(at_ms, key): &(u64, Arc<str>)| match self.known.get(key) {
+            Some((item, KeyState::Accepted(PublishOutcome::Accepted { offset, kept }))) => {
+                Some(KeyFacts {
+                    key: key.clone(),
+                    item: (*item).into(),
+                    at_ms: *at_ms,
+                    offset: *offset,
+                    kept: *kept,
+                })
+            }
+            _ => None,
+        };
+        CacheState {
+            keys: self.answered.iter().filter_map(facts).collect(),
+        }
+    }
+
+    /// What another process had, before anything else.
+    pub(super) fn resume(&mut self, state: CacheState) {
+        for facts in state.keys {
+            let KeyFacts {
+                key,
+                item,
+                at_ms,
+                offset,
+                kept,
+            } = facts;
+            let accepted = KeyState::Accepted(PublishOutcome::Accepted { offset, kept });
+            let before = self.known.insert(key.clone(), (item.into(), accepted));
+            if before.is_none() {
+                self.bytes += size(&key);
+                self.answered.push_back((at_ms, key));
+            }
+        }
+        self.trim();
+    }
+
     pub(super) fn begin(&mut self, key: &Arc<str>, item: Digest, now_ms: u64) -> Begun {
         self.expire(now_ms);
         match self.known.entry(key.clone()) {
@@ -194,6 +251,28 @@ mod tests {
         assert!(is_new(&mut memory, "a", 301_000));
         assert!(!is_new(&mut memory, "b", 301_000));
         assert_eq!((memory.answered.len(), memory.bytes), (1, 1 + ENTRY_BYTES));
+    }
+
+    #[test]
+    fn a_key_that_another_process_knew_and_this_one_does_not() {
+        let mut before = IdempotencyCache::default();
+        accept(&mut before, "a", 1000);
+        accept(&mut before, "b", 2000);
+        assert!(is_new(&mut before, "under way", 2000));
+        let bytes = rmp_serde::to_vec_named(&before.state()).expect("it is written");
+        let mut after = bounded(2, usize::MAX);
+        after.resume(rmp_serde::from_slice(&bytes).expect("it is read"));
+        assert_eq!(after.bytes, 2 * (1 + ENTRY_BYTES));
+        let same = after.begin(&key("a"), item(), 300_999);
+        assert!(matches!(same, Begun::Before(ACCEPTED)));
+        let other = after.begin(&key("a"), digest_of(Topic::Prompts), 300_999);
+        assert!(matches!(other, Begun::Reused));
+        assert!(is_new(&mut after, "a", 301_000), "five minutes since then");
+        assert!(is_new(&mut after, "under way", 301_000));
+        let mut small = bounded(1, usize::MAX);
+        small.resume(rmp_serde::from_slice(&bytes).expect("it is read"));
+        assert_eq!(small.answered.len(), 1, "the newest");
+        small.resume(rmp_serde::from_slice(&[0x80]).expect("an empty map"));
     }
 
     #[test]

@@ -10,11 +10,11 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
 
 use super::digest::Digest;
-use super::idempotency_cache::{Begun, IdempotencyCache};
+use super::idempotency_cache::{Begun, CacheState, IdempotencyCache};
 use super::{OperatorBackend, PublishItem, PublishOutcome, refused};
+use crate::runtime::now;
 
 /// An answer as the publisher gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,6 @@ impl From<PublishOutcome> for PublishReply {
 pub(super) struct IdempotentPublisher {
     backend: Rc<dyn OperatorBackend>,
     memory: RefCell<IdempotencyCache>,
-    opened: Instant,
 }
 
 enum KeySlot<F> {
@@ -55,7 +54,6 @@ impl IdempotentPublisher {
         IdempotentPublisher {
             backend,
             memory: RefCell::default(),
-            opened: Instant::now(),
         }
     }
 
@@ -125,6 +123,14 @@ impl IdempotentPublisher {
         }
     }
 
+    pub(super) fn state(&self) -> CacheState {
+        self.memory.borrow().state()
+    }
+
+    pub(super) fn resume(&self, state: CacheState) {
+        self.memory.borrow_mut().resume(state);
+    }
+
     fn begin(&self, key: &Arc<str>, item: &PublishItem) -> Begun {
         let mut memory = self.memory.borrow_mut();
         memory.begin(key, Digest::of(item), self.now_ms())
@@ -138,7 +144,8 @@ impl IdempotentPublisher {
     }
 
     fn now_ms(&self) -> u64 {
-        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
+        // The node's clock, which goes on in the next process.
+        now()
     }
 }
 

@@ -21,12 +21,14 @@ mod connections;
 mod console;
 mod digest;
 mod framing;
+mod handover;
 mod http;
 mod idempotency_cache;
 mod idempotent;
 mod item;
 mod item_contents;
 mod item_principal;
+mod leaving;
 mod lines;
 mod log;
 mod long_body;
@@ -34,6 +36,7 @@ mod message;
 mod node;
 mod node_rows;
 mod operators;
+mod pause;
 mod peers;
 mod policy;
 mod publish;
@@ -54,7 +57,9 @@ use futures_util::future::LocalBoxFuture;
 
 pub use access::Token;
 pub use cluster::{BusReport, ClusterReport, NodeReport, NodeState, RedisReport};
+pub use handover::HandoverReport;
 pub(crate) use item::no_uri;
+pub use leaving::Leaving;
 pub use log::LogControl;
 pub use operators::{
     ConnectionsPage, ConnectionsPageQuestion, NotViewed, OperatorBackend, SessionsPage,
@@ -67,7 +72,7 @@ pub use policy::AdminPolicy;
 pub use publish::ITEMS_MAX;
 pub use revoke::{Revocation, RevokeOutcome};
 pub use roles::{AdminRole, AdminTokens};
-pub(crate) use serve::serve_admin;
+pub(crate) use serve::AdminServer;
 
 use crate::app::call::{Availability, KeptBy, Notice, Topic};
 use crate::app::contents::Contents;

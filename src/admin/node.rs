@@ -24,6 +24,7 @@ fn render(node: &NodeReading) -> Value {
     json!({
         "node": node.node,
         "version": node.version,
+        "pid": std::process::id(),
         "incarnation": node.incarnation,
         "startedAt": node.started_at,
         "uptimeS": seconds(node.now.saturating_sub(node.started_at)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::{LocalBoxFuture, ready};
 
-use super::{ClusterReport, LogControl, NodeAnswer, PublishBackend};
+use super::{ClusterReport, HandoverReport, LogControl, NodeAnswer, PublishBackend};
 use crate::app::call::Topic;
 use crate::metrics::NodeReading;
 use crate::principal::PrincipalId;
@@ -109,6 +109,12 @@ pub trait OperatorBackend: PublishBackend {
         _lasts: Option<Duration>,
     ) -> LocalBoxFuture<'_, Result<(), TraceRefused>> {
         Box::pin(ready(Err(TraceRefused::NotHere)))
+    }
+
+    /// Goes on in a new process of the program; this one ends when the report of it is dropped.
+    fn hand_over(&self) -> LocalBoxFuture<'_, Result<HandoverReport, String>> {
+        let sentence = "there is nothing here to be handed over";
+        Box::pin(ready(Err(sentence.to_owned())))
     }
 
     /// How much is logged. None: that is not this node's to say.

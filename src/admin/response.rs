@@ -6,12 +6,16 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::leaving::Leaving;
+
 pub(super) struct AdminResponse {
     pub(super) status: u16,
     pub(super) content_type: &'static str,
     /// Beyond those of the framing.
     pub(super) headers: Vec<(&'static str, Cow<'static, str>)>,
     pub(super) body: String,
+    /// The process ends when this answer was written.
+    pub(super) leaving: Option<Leaving>,
 }
 
 impl AdminResponse {
@@ -21,6 +25,7 @@ impl AdminResponse {
             content_type: "text/plain; charset=utf-8",
             headers: Vec::new(),
             body: body.to_owned(),
+            leaving: None,
         }
     }
 
@@ -30,6 +35,7 @@ impl AdminResponse {
             content_type: "application/json",
             headers: Vec::new(),
             body: format!("{value}\n"),
+            leaving: None,
         }
     }
 
@@ -49,6 +55,12 @@ impl AdminResponse {
 
     pub(super) fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
         self.headers.push((name, value.into()));
+        self
+    }
+
+    /// The last answer of this process.
+    pub(super) fn leaving(mut self, leaving: Leaving) -> Self {
+        self.leaving = Some(leaving);
         self
     }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::all_nodes;
 use super::console;
+use super::handover;
 use super::http::AdminRequest;
 use super::idempotent::{IdempotentPublisher, PublishReply};
 use super::log;
@@ -25,7 +26,7 @@ const ROUTES: &str = "There are GET /healthz (is the process alive), GET /readyz
 GET /console (what operators see and do, as a page), \
 GET /metrics (what is counted, for Prometheus), GET /node (how this node fares), GET /cluster (the nodes and what they share), GET /sessions and GET /sessions/{name} (who is there), GET /sessions/ended (who was, and why they are not), GET /connections and DELETE /connections/{name} (who is connected, with a session or without one), \
 DELETE /sessions/{name} and DELETE /sessions?principal= (end them), POST /sessions/{name}/drain (have a client come back; of /node and /sessions ?cluster asks all nodes), POST /publish (tell subscribers that something changed), POST /revoke (take somebody's tokens back), GET /sessions/{name}/trace and \
-/principals/{hex}/trace (what one asks and is sent, live), GET and PUT /log (how much is logged), POST /log/access (log all that one does) and POST /drain (send clients to other nodes, without ending).";
+/principals/{hex}/trace (what one asks and is sent, live), GET and PUT /log (how much is logged), POST /log/access (log all that one does), POST /handover (go on in a new process of the program, which nobody notices) and POST /drain (send clients to other nodes, without ending).";
 
 /// What is at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,7 @@ enum Route {
     Node,
     Publish,
     Drain,
+    Handover,
     Revoke,
     Trace,
     Log,
@@ -66,6 +68,7 @@ const TABLE: &[(&str, Route)] = &[
     ("/connections/{name}", Route::Connection),
     ("/publish", Route::Publish),
     ("/drain", Route::Drain),
+    ("/handover", Route::Handover),
     ("/revoke", Route::Revoke),
     ("/sessions/{name}/trace", Route::Trace),
     ("/principals/{hex}/trace", Route::Trace),
@@ -100,9 +103,11 @@ impl Route {
             Route::Publish => &[("POST", PUBLISH)],
             Route::Trace => &[("GET", READ)],
             Route::Log => &[("GET", READ), ("PUT", OPERATE)],
-            Route::Drain | Route::Revoke | Route::AccessLog | Route::SessionDrain => {
-                &[("POST", OPERATE)]
-            }
+            Route::Drain
+            | Route::Handover
+            | Route::Revoke
+            | Route::AccessLog
+            | Route::SessionDrain => &[("POST", OPERATE)],
         }
     }
 }
@@ -157,6 +162,7 @@ pub(super) async fn answer(
         Route::Node => node::show(operators),
         Route::Publish => publish(request, publisher, policy).await,
         Route::Drain => drain(publisher),
+        Route::Handover => handover::hand_over(operators).await,
         Route::Revoke => revoke(&request.body, publisher).await,
         Route::Log if request.head.method == Method::GET => log::get(publisher),
         Route::Log => log::put(&request.body, publisher),
@@ -200,6 +206,11 @@ pub(super) fn traced(
 /// Whether this publishes, and may.
 pub(super) fn is_publishing(head: &RequestHead, policy: &AdminPolicy) -> bool {
     admit(head, policy).is_ok_and(|(route, _)| route == Route::Publish)
+}
+
+/// Whether it is answered by the node's hand-over.
+pub(super) fn asks_for_handover(head: &RequestHead) -> bool {
+    Route::of(head.uri.path()) == Some(Route::Handover)
 }
 
 /// Why a request whose body is lines gets no further than its head.

@@ -5,12 +5,13 @@
 //! leaves for it.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use futures_util::future::Abortable;
-use http::Method;
+use futures_util::future::{Abortable, select};
+use http::{Method, Version};
 use monoio::io::{AsyncReadRent, AsyncWriteRent, OwnedReadHalf, Splitable};
 use monoio::net::TcpStream;
 use monoio::time::{sleep, timeout};
@@ -21,16 +22,18 @@ use super::OperatorBackend;
 use super::connection::{ConnectionWriter, Reader, send};
 use super::connection_limit::{ConnectionLimit, ConnectionPermit};
 use super::framing::RequestError;
-use super::http::{AdminInput, RequestDecoder, holds_back};
+use super::http::{AdminInput, AdminRequest, RequestDecoder, holds_back};
 use super::idempotent::IdempotentPublisher;
+use super::pause::{AdminPause, RequestProgress, RequestStage};
 use super::policy::AdminPolicy;
 use super::response::AdminResponse;
 use super::roles::AdminTokens;
-use super::routes::{answer, is_publishing, refuse_lines, traced};
-use super::stream::{LinesPublisher, serve_lines};
+use super::routes::{answer, asks_for_handover, is_publishing, refuse_lines, traced};
+use super::stream::{LAST_CHUNK, LinesPublisher, serve_lines};
 use super::trace::{self, TraceQuestion};
 use crate::acceptor::Acceptor;
 use crate::log_throttle::LogThrottles;
+use crate::runtime::keep_to_itself;
 use crate::tasks;
 
 /// From a connection's beginning to the last byte of its first head.
@@ -46,37 +49,103 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Before accepting again when accepting failed: descriptors are short, and need time to come back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until the listening socket is closed; those who are there then are the caller's to end.
-pub(crate) async fn serve_admin(
-    acceptor: Rc<Acceptor>,
-    backend: Rc<dyn OperatorBackend>,
+/// How often the listener looks whether requests are under way still.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// The listener at work.
+pub(crate) struct AdminServer {
+    acceptor: Acceptor,
+    publisher: IdempotentPublisher,
     policy: AdminPolicy,
-) {
-    let policy = Rc::new(policy);
-    let room = Rc::new(ConnectionLimit::default());
-    let publisher = Rc::new(IdempotentPublisher::new(backend));
-    let (throttles, opened) = (LogThrottles::default(), Instant::now());
-    loop {
-        match acceptor.accept().await {
-            Ok(None) => return,
-            Ok(Some((stream, _))) => {
-                let (permit, cut) = room.enter();
-                let (publisher, policy) = (publisher.clone(), policy.clone());
-                let served =
-                    async move { serve_connection(stream, &permit, &publisher, &policy).await };
-                // Dropped where it waits, it leaves nothing half done: a seat that is cut has no request.
-                tasks::spawn(Abortable::new(served, cut));
-                // Whoever sent a request together with the connection is answered before the next one comes.
-                yield_once().await;
-            }
-            Err(error) => {
-                let now_ms = u64::try_from(opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-                if let Some(unlogged) = throttles.admit("accept", now_ms) {
-                    tracing::warn!(%error, unlogged, "the admin listener cannot accept");
+    room: Rc<ConnectionLimit>,
+    pause: Rc<AdminPause>,
+}
+
+impl AdminServer {
+    pub(crate) fn new(
+        acceptor: Acceptor,
+        backend: Rc<dyn OperatorBackend>,
+        policy: AdminPolicy,
+    ) -> Rc<AdminServer> {
+        Rc::new(AdminServer {
+            acceptor,
+            publisher: IdempotentPublisher::new(backend),
+            policy,
+            room: Rc::default(),
+            pause: Rc::default(),
+        })
+    }
+
+    /// Serves until the listening socket is closed; those who are there then are the caller's to end.
+    pub(crate) async fn serve(self: Rc<Self>) {
+        let (throttles, opened) = (LogThrottles::default(), Instant::now());
+        loop {
+            match self.acceptor.accept().await {
+                Ok(None) => return,
+                Ok(Some((stream, _))) => {
+                    keep_to_itself(&stream);
+                    let (permit, cut) = self.room.enter();
+                    let (server, progress) = (self.clone(), self.pause.enter());
+                    let served =
+                        async move { server.serve_connection(stream, &permit, &progress).await };
+                    // Dropped where it waits, it leaves nothing half done: a seat that is cut has no request.
+                    tasks::spawn(Abortable::new(served, cut));
+                    // Whoever sent a request together with the connection is answered before the next one comes.
+                    yield_once().await;
                 }
-                sleep(ACCEPT_PAUSE).await;
+                Err(error) => {
+                    let now_ms = u64::try_from(opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    if let Some(unlogged) = throttles.admit("accept", now_ms) {
+                        tracing::warn!(%error, unlogged, "the admin listener cannot accept");
+                    }
+                    sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
+    }
+
+    pub(crate) async fn close(&self) {
+        self.acceptor.close().await;
+    }
+
+    /// Nobody is accepted and no request is begun from now on; those under way are answered. How many hold up a hand-over when the
+    /// time is over. `insists`: only those whose requests were begun do.
+    pub(crate) async fn quiesce(&self, until: Instant, insists: bool) -> usize {
+        self.acceptor.pause().await;
+        self.pause.begin();
+        loop {
+            let held_up = self.pause.held_up(insists);
+            if held_up == 0 || Instant::now() >= until {
+                return held_up;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// What is to be known in the next process: the keys under which items were published.
+    pub(crate) fn state(&self) -> Vec<u8> {
+        let written = rmp_serde::to_vec_named(&self.publisher.state());
+        written.expect("values with names can be written down")
+    }
+
+    /// Goes on with what another process had. Nothing of what it cannot read is known: then items are published again that are
+    /// sent again.
+    pub(crate) fn resume(&self, state: &[u8]) {
+        if state.is_empty() {
+            return;
+        }
+        match rmp_serde::from_slice(state) {
+            Ok(state) => self.publisher.resume(state),
+            Err(fault) => {
+                tracing::error!(%fault, "keys under which items were published are forgotten: they cannot be read");
+            }
+        }
+    }
+
+    /// The hand-over came to nothing.
+    pub(crate) fn go_on(&self) {
+        self.pause.end();
+        self.acceptor.resume();
     }
 }
 
@@ -93,74 +162,112 @@ async fn yield_once() {
     .await;
 }
 
-async fn serve_connection(
-    stream: TcpStream,
-    permit: &ConnectionPermit,
-    publisher: &IdempotentPublisher,
-    policy: &AdminPolicy,
-) {
-    let (reader, mut writer) = stream.into_split();
-    let mut reader = FramedRead::new(reader, ());
-    let mut head_timeout = HEAD_TIMEOUT;
-    loop {
-        let found = match read_request(&mut reader, &mut writer, head_timeout).await {
-            Ok(Some(found)) => found,
-            Ok(None) => return,
-            Err(RequestError::Io(error)) => {
-                tracing::debug!(%error, "an admin connection broke");
-                return;
-            }
-            Err(RequestError::Request(status, sentence)) => {
-                let response = AdminResponse::error(status, sentence);
-                return refuse(reader.get_mut(), &mut writer, &response).await;
-            }
-        };
-        let goes_on = match found {
-            AdminInput::Begun { .. } => true,
-            AdminInput::Request(request) => {
-                let both = (reader.get_mut(), &mut writer);
-                let response = match traced(&request.head, policy) {
-                    Some(wanted) => {
-                        let asked = (wanted, &policy.tokens);
-                        watch(asked, &request.head, both, permit, publisher).await
-                    }
-                    None if is_publishing(&request.head, policy) && !permit.begin_publishing() => {
-                        Some(too_many_publishers())
-                    }
-                    None => Some(answer(&request, publisher, policy).await),
-                };
-                let Some(response) = response else {
+impl AdminServer {
+    async fn serve_connection(
+        &self,
+        stream: TcpStream,
+        permit: &ConnectionPermit,
+        progress: &RequestProgress,
+    ) {
+        let (reader, mut writer) = stream.into_split();
+        let mut reader = FramedRead::new(reader, ());
+        let mut head_timeout = HEAD_TIMEOUT;
+        loop {
+            let found = match read_request(&mut reader, &mut writer, head_timeout, progress).await {
+                Ok(Some(found)) => found,
+                Ok(None) if progress.is_closing() => {
                     return linger(reader.get_mut(), &mut writer).await;
-                };
-                permit.wait();
-                let with_body = request.head.method != Method::HEAD;
-                let keep_alive = request.keeps_alive();
-                send(&mut writer, response.emit(with_body, keep_alive)).await && keep_alive
-            }
-            AdminInput::Lines(head, body) => {
-                if let Some(response) = refuse_lines(&head, policy) {
+                }
+                Ok(None) => return,
+                Err(RequestError::Io(error)) => {
+                    tracing::debug!(%error, "an admin connection broke");
+                    return;
+                }
+                Err(RequestError::Request(status, sentence)) => {
+                    let response = AdminResponse::error(status, sentence);
                     return refuse(reader.get_mut(), &mut writer, &response).await;
                 }
+            };
+            progress.set(RequestStage::Answering);
+            let ends = (&mut reader, &mut writer);
+            if !self.serve_request(found, ends, permit, progress).await {
+                progress.set(RequestStage::Idle);
+                return linger(reader.get_mut(), &mut writer).await;
+            }
+            permit.wait();
+            progress.set(RequestStage::Idle);
+            head_timeout = REQUEST_TIMEOUT;
+        }
+    }
+
+    /// Whether the connection can be used for another one.
+    async fn serve_request(
+        &self,
+        found: AdminInput,
+        (reader, writer): (&mut Reader, &mut ConnectionWriter),
+        permit: &ConnectionPermit,
+        progress: &RequestProgress,
+    ) -> bool {
+        match found {
+            AdminInput::Begun { .. } => true,
+            AdminInput::Request(request) => {
+                let ends = (reader.get_mut(), &mut *writer);
+                let response = self.respond(&request, ends, permit, progress).await;
+                let Some(response) = response else {
+                    return false;
+                };
+                permit.wait();
+                progress.set(RequestStage::Writing);
+                let with_body = request.head.method != Method::HEAD;
+                let keep_alive = request.keeps_alive() && !progress.is_closing();
+                send(writer, response.emit(with_body, keep_alive)).await && keep_alive
+            }
+            AdminInput::Lines(head, body) => {
+                if let Some(response) = refuse_lines(&head, &self.policy) {
+                    send(writer, response.emit(true, false)).await;
+                    return false;
+                }
                 if !permit.begin_publishing() {
-                    return refuse(reader.get_mut(), &mut writer, &too_many_publishers()).await;
+                    send(writer, too_many_publishers().emit(true, false)).await;
+                    return false;
                 }
                 permit.between_lines();
-                if holds_back(&head) && !send_continue(&mut writer).await {
-                    return;
+                if holds_back(&head) && !send_continue(writer).await {
+                    return false;
                 }
                 let publisher = LinesPublisher {
                     permit,
-                    publisher,
-                    policy,
+                    progress,
+                    publisher: &self.publisher,
+                    policy: &self.policy,
                 };
-                serve_lines(&head, body, &mut reader, &mut writer, publisher).await
+                serve_lines(&head, body, reader, writer, publisher).await
             }
-        };
-        if !goes_on {
-            return linger(reader.get_mut(), &mut writer).await;
         }
-        permit.wait();
-        head_timeout = REQUEST_TIMEOUT;
+    }
+
+    /// None: what was to be shown has been.
+    async fn respond(
+        &self,
+        request: &AdminRequest,
+        ends: (&mut OwnedReadHalf<TcpStream>, &mut ConnectionWriter),
+        permit: &ConnectionPermit,
+        progress: &RequestProgress,
+    ) -> Option<AdminResponse> {
+        let (head, policy) = (&request.head, &self.policy);
+        if let Some(wanted) = traced(head, policy) {
+            progress.set(RequestStage::Idle);
+            let asked = (wanted, &policy.tokens);
+            return watch(asked, head, ends, (permit, progress), &self.publisher).await;
+        }
+        if is_publishing(head, policy) && !permit.begin_publishing() {
+            return Some(too_many_publishers());
+        }
+        if asks_for_handover(head) {
+            // It would wait for itself.
+            progress.set(RequestStage::Idle);
+        }
+        Some(answer(request, &self.publisher, policy).await)
     }
 }
 
@@ -169,7 +276,7 @@ async fn watch(
     (wanted, tokens): (Result<TraceQuestion, AdminResponse>, &AdminTokens),
     head: &RequestHead,
     (reader, writer): (&mut OwnedReadHalf<TcpStream>, &mut ConnectionWriter),
-    permit: &ConnectionPermit,
+    (permit, progress): (&ConnectionPermit, &RequestProgress),
     publisher: &IdempotentPublisher,
 ) -> Option<AdminResponse> {
     let question = match wanted {
@@ -182,7 +289,13 @@ async fn watch(
     };
     permit.watch();
     // Nothing more is expected of the peer but that it leaves.
-    trace::serve(head, (question, tokens), feed, writer, drain(reader)).await;
+    let left = async {
+        select(pin!(drain(reader)), pin!(progress.closing())).await;
+    };
+    trace::serve(head, (question, tokens), feed, writer, left).await;
+    if progress.is_closing() && head.version == Version::HTTP_11 {
+        send(writer, LAST_CHUNK.to_vec()).await;
+    }
     permit.wait();
     None
 }
@@ -192,16 +305,21 @@ async fn read_request(
     reader: &mut Reader,
     writer: &mut ConnectionWriter,
     head_timeout: Duration,
+    progress: &RequestProgress,
 ) -> Result<Option<AdminInput>, RequestError> {
     let mut decoder = RequestDecoder::default();
     let mut time_left = Box::pin(sleep(head_timeout));
     loop {
+        // What is here already is taken first.
         let found = monoio::select! {
+            biased;
             found = reader.next_with(&mut decoder) => found,
             () = &mut time_left => None,
+            () = progress.may_close() => return Ok(None),
         };
         match found {
             Some(Ok(AdminInput::Begun { holds_back })) => {
+                progress.set(RequestStage::Arriving);
                 if holds_back && !send_continue(writer).await {
                     return Ok(None);
                 }

@@ -25,6 +25,7 @@ use super::http::keeps_alive;
 use super::idempotent::IdempotentPublisher;
 use super::lines::{InputLine, LineSplitter};
 use super::long_body::LongBody;
+use super::pause::RequestProgress;
 use super::policy::AdminPolicy;
 use super::response::stream_head;
 use super::roles::AdminRole;
@@ -51,6 +52,7 @@ const BUSY_PAUSES_MAX: u32 = 2000;
 /// Whose lines they are, and what becomes of them.
 pub(super) struct LinesPublisher<'a> {
     pub(super) permit: &'a ConnectionPermit,
+    pub(super) progress: &'a RequestProgress,
     pub(super) publisher: &'a IdempotentPublisher,
     pub(super) policy: &'a AdminPolicy,
 }
@@ -70,6 +72,7 @@ pub(super) async fn serve_lines(
     let taking = async {
         let mut line_reader = LineReader {
             permit: publisher.permit,
+            progress: publisher.progress,
             publisher: publisher.publisher,
             policy: publisher.policy,
             headers: &head.headers,
@@ -87,7 +90,7 @@ pub(super) async fn serve_lines(
         sent
     };
     let ((), sent) = futures_util::future::join(taking, giving).await;
-    sent && keep_alive
+    sent && keep_alive && !publisher.progress.is_closing()
 }
 
 /// Why a request's body gives no more lines.
@@ -106,8 +109,13 @@ const TOKEN_REPLACED: BodyEnd = BodyEnd::Broken(
     "The token that this request began with was replaced; send the rest with the one that is in force.",
 );
 
+const HANDED_OVER: BodyEnd = BodyEnd::Broken(
+    "The node goes on in another process at this moment; send the rest again, it is there in an instant.",
+);
+
 struct LineReader<'a> {
     permit: &'a ConnectionPermit,
+    progress: &'a RequestProgress,
     publisher: &'a IdempotentPublisher,
     policy: &'a AdminPolicy,
     /// With the token, which may be replaced meanwhile.
@@ -128,6 +136,7 @@ impl LineReader<'_> {
                 has_room = self.buffer.has_room() => has_room,
                 () = self.permit.asked_to_end() => return ROOM_IS_NEEDED,
                 () = &mut lost => return TOKEN_REPLACED,
+                () = self.progress.closing() => return HANDED_OVER,
             };
             if !has_room {
                 return BodyEnd::Broken("The answers are not read.");
@@ -138,6 +147,7 @@ impl LineReader<'_> {
                 () = self.buffer.abandoned() => return BodyEnd::Broken("The answers are not read."),
                 () = self.permit.asked_to_end() => return ROOM_IS_NEEDED,
                 () = &mut lost => return TOKEN_REPLACED,
+                () = self.progress.closing() => return HANDED_OVER,
             };
             match found {
                 Some(Ok(piece)) => lines.feed(&piece.0, &mut whole),

@@ -1,11 +1,13 @@
 //! How contents reach an application from outside of a request: what `POST /publish` carries for `board`.
 
+use serde::{Deserialize, Serialize};
+
 use super::topic::Topic;
 pub use crate::wire::uri::NotAUri;
 use crate::wire::uri::normal;
 
 /// What a publisher puts at a URI.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Contents {
     /// The media type, such as `text/plain`.
     pub mime_type: Option<String>,
@@ -18,16 +20,16 @@ pub struct Contents {
 }
 
 /// Text, or bytes that travel as base64 (`blob`).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Body {
     /// UTF-8.
     Text(String),
     /// Bytes, as they are before base64.
-    Blob(Vec<u8>),
+    Blob(#[serde(with = "serde_bytes")] Vec<u8>),
 }
 
 /// What a write changed, and so which notifications it is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// The list of resources has a new entry, or one less, or a changed one.
     pub list: bool,

@@ -1,13 +1,13 @@
 //! What sessions get besides topics, and the one way to make a `notifications/message`.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::topic::Topic;
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::mcp::types::LoggingLevel;
 
 /// What sessions get besides topics. Modern clients have no session and get topics only.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Notice {
     /// As if the topic had changed, for this session alone.

@@ -259,6 +259,15 @@ impl Rules {
         self.revoked.all()
     }
 
+    /// Of a node that another process had, by rules up to this epoch: whoever they let in is looked at anew by these.
+    #[must_use]
+    pub(crate) fn after_epoch(&self, epoch: u64) -> Rules {
+        Rules {
+            epoch: self.epoch.max(epoch) + 1,
+            ..self.clone()
+        }
+    }
+
     /// What those lose who were let in by the rules before.
     pub(crate) fn taken_away_since(&self, before: &Rules) -> TakenAway {
         TakenAway {

@@ -1,5 +1,5 @@
 //! The command line: `serve`; `config`, which looks at the configuration of `serve`; small clients for people
-//! (`publish`, `watch`, `revoke`, `top`, `sessions` and `cluster`); `token`, which makes tokens; and `traefik`, which prints the proxy's configuration.
+//! (`publish`, `watch`, `revoke`, `upgrade`, `top`, `sessions` and `cluster`); `token`, which makes tokens; and `traefik`, which prints the proxy's configuration.
 //!
 //! `program` is the whole of it. What is typed is parsed here. The crate's module `config` checks the options of `serve`,
 //! `banner` prints what came of them, and through `lines` the banner and the log get out. `reload` is what SIGHUP does.
@@ -11,16 +11,19 @@ pub mod lines;
 pub mod log;
 pub mod manual;
 pub mod memory_estimate;
+mod parent;
 mod program;
 pub mod publish;
 pub mod reload;
 pub mod revoke;
 pub mod serve;
 pub mod sessions;
+mod supervisor;
 mod table;
 pub mod token;
 pub mod top;
 pub mod traefik;
+pub mod upgrade;
 pub mod watch;
 
 pub use self::program::program;
@@ -60,6 +63,9 @@ pub enum CliCommand {
     /// Take back what somebody was given: their tokens are worth nothing any more, their streams end
     #[command(after_help = revoke::EXAMPLES)]
     Revoke(revoke::RevokeOptions),
+    /// Have a node go on in a new process of its program, which no client notices
+    #[command(after_help = upgrade::EXAMPLES)]
+    Upgrade(upgrade::UpgradeOptions),
     /// Watch a node in the terminal: its cores, its sessions, who reads slowly
     #[command(after_help = top::EXAMPLES)]
     Top(top::TopOptions),
@@ -134,6 +140,8 @@ Signals:
   SIGHUP           reads the configuration again: log levels, policy, tokens and certificates of authorities change
                    at once, the log names what needs a restart
   SIGUSR1          logs how many connections, sessions and streams each core has
+
+A new program, or what SIGHUP leaves to a restart, without losing a connection: see `pinfold upgrade --help`.
 
 A node that has lost one of its threads ends with exit code 1. Log lines that nobody takes are dropped and counted.";
 

@@ -8,9 +8,11 @@ use super::lines::LineWriter;
 use super::serve::Given;
 use super::{
     CliCommand, EXIT_USAGE, Invocation, cluster, command_line, config, log, manual,
-    mistyped_variables, publish, revoke, serve, sessions, token, top, traefik, watch,
+    mistyped_variables, parent, publish, revoke, serve, sessions, token, top, traefik, upgrade,
+    watch,
 };
 use crate::config::{Layers, Machine, Mistakes};
+use crate::node::TakeOver;
 
 /// For the last lines to be taken: whoever reads them does so in milliseconds, or not at all.
 const LAST_LINES_WITHIN: Duration = Duration::from_secs(1);
@@ -20,10 +22,12 @@ const LAST_LINES_WITHIN: Duration = Duration::from_secs(1);
 pub fn program() -> ExitCode {
     let Invocation { command, layers } = Invocation::from_args(std::env::args_os());
     match command {
+        CliCommand::Serve(options) if parent::is_wanted(options.file.no_parent) => parent::run(),
         CliCommand::Serve(_) => serve_to_the_end(layers),
         CliCommand::Config(command) => config::run(&command, &layers),
         CliCommand::Publish(options) => publish::run(&options),
         CliCommand::Revoke(options) => revoke::run(&options),
+        CliCommand::Upgrade(options) => upgrade::run(&options),
         CliCommand::Top(options) => top::run(&options),
         CliCommand::Sessions(command) => sessions::run(&command),
         CliCommand::Cluster(options) => cluster::run(&options),
@@ -54,8 +58,13 @@ fn serve_to_the_end(layers: Layers) -> ExitCode {
 }
 
 fn run(layers: Layers, lines: &LineWriter) -> Result<(), (ExitCode, String)> {
+    let take_over = TakeOver::of_this_process();
+    let take_over = take_over.map_err(|wrong| (ExitCode::FAILURE, format!("error: {wrong}")))?;
     let machine = Machine::here();
     let refuse = |mistakes: Mistakes| {
+        if let Some(take_over) = &take_over {
+            take_over.refuse(&mistakes.to_string());
+        }
         let text = format!("{mistakes}\n\n{}", config::HELP);
         (ExitCode::from(EXIT_USAGE), text)
     };
@@ -73,5 +82,6 @@ fn run(layers: Layers, lines: &LineWriter) -> Result<(), (ExitCode, String)> {
         layers,
         machine,
     };
-    serve::run(given, log, lines).map_err(|error| (ExitCode::FAILURE, format!("error: {error}")))
+    serve::run(given, log, lines, take_over)
+        .map_err(|error| (ExitCode::FAILURE, format!("error: {error}")))
 }

@@ -1,6 +1,7 @@
 //! `pinfold serve`: a checked configuration becomes a running node and its banner.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,13 +10,14 @@ use super::lines::LineWriter;
 use super::log::Log;
 use super::memory_estimate::{BillLine, Sizes, bill_of_principals, memory_bill};
 use super::reload::{ReloadOutcome, Reloadable, Reloader};
+use super::supervisor;
 use crate::admin::AdminRole;
 use crate::app::board::Board;
 use crate::cluster::PENDING_BYTES;
 use crate::config::{AppName, Config, EffectiveSettings, Layers, Machine};
 use crate::credentials::Authenticator;
 use crate::metrics::Registry;
-use crate::node::{Node, NodeBuilder, NodeError};
+use crate::node::{HandoverPlan, Node, NodeBuilder, NodeError, TakeOver};
 use crate::runtime::{CORE_BYTES, SCRATCH_BYTES, SOCKET_BYTES, survive_hangups};
 use crate::shard::Shard;
 
@@ -37,7 +39,12 @@ pub struct Given {
 ///
 /// # Errors
 /// [`NodeError`], and nothing listens.
-pub fn run(given: Given, log: Log, lines: &LineWriter) -> Result<(), NodeError> {
+pub(super) fn run(
+    given: Given,
+    log: Log,
+    lines: &LineWriter,
+    take_over: Option<TakeOver>,
+) -> Result<(), NodeError> {
     survive_hangups().map_err(|fault| NodeError::System("cannot watch signals", fault.into()))?;
     let registry = Registry::new();
     let counted = registry.register(Box::new(lines.dropped().clone()));
@@ -48,18 +55,53 @@ pub fn run(given: Given, log: Log, lines: &LineWriter) -> Result<(), NodeError> 
         layers,
         machine,
     } = given;
+    let takes_over = take_over.is_some();
     let node = application(&config)
         .registry(registry)
-        .log_control(Arc::new(log.clone()));
+        .log_control(Arc::new(log.clone()))
+        .handed_over(handover_plan(&config, lines)?, take_over);
     let node = node.start_with(|node| {
         let table = reloadable(&config, node, log);
         let reload = Reloader::new(layers, machine, settings, table).start();
         let reload = reload.map_err(|fault| NodeError::System("out of threads", fault.into()))?;
-        node.obey_signals(reload)?;
+        node.obey_signals_and_tell(reload, supervisor::stopping)?;
         say(&banner(&started(&config, node)));
+        if !takes_over {
+            supervisor::ready();
+        }
         Ok(())
     })?;
     node.join_blocking()
+}
+
+/// The program that is where this one was when it started takes over, with the same arguments: a new version, or a new
+/// configuration file.
+fn handover_plan(config: &Config, lines: &LineWriter) -> Result<HandoverPlan, NodeError> {
+    let program = this_program()
+        .map_err(|fault| NodeError::System("cannot tell which program this is", fault.into()))?;
+    Ok(HandoverPlan {
+        program,
+        application: config.app.name(),
+        arguments: std::env::args_os().skip(1).collect(),
+        grace: config.handover_grace,
+        last_words: supervisor::last_words(lines.clone()),
+    })
+}
+
+/// Where this program was found: where a newer one will be. A link is not followed, since that may be what a deploy changes.
+fn this_program() -> io::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let is_own = |path: &PathBuf| path.canonicalize().is_ok_and(|it| it == own);
+    let called = PathBuf::from(std::env::args_os().next().unwrap_or_default());
+    let found = if called.components().count() > 1 {
+        std::path::absolute(&called).into_iter().find(is_own)
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path)
+            .map(|folder| folder.join(&called))
+            .find(is_own)
+    };
+    Ok(found.unwrap_or(own))
 }
 
 /// What SIGHUP can change. The tokens of the admin listener can be others from one request to the next, and whom this

@@ -85,6 +85,28 @@ impl CallRates {
         self.buckets.is_empty()
     }
 
+    /// Who has used of their rate, and when it is whole again, in nanoseconds: for whoever goes on in this one's place.
+    #[must_use]
+    pub fn used(&self, now: Millis) -> Vec<(Client, u64)> {
+        let buckets = self.buckets.iter();
+        let used = buckets.filter(|(_, bucket)| !bucket.is_full(now));
+        let mut used: Vec<_> = used.map(|(&it, bucket)| (it, bucket.full_at())).collect();
+        used.sort_unstable();
+        used
+    }
+
+    /// What others had [used](CallRates::used) of their rates. Nobody waits longer than for a whole second's.
+    pub fn take_in(&mut self, used: &[(Client, u64)], now: Millis) {
+        if self.per_second == 0 {
+            return;
+        }
+        for &(client, full_at) in used.iter().take(self.clients_max) {
+            let bucket = TokenBucket::full_from(self.per_second, full_at, now);
+            self.buckets.insert(client, bucket);
+        }
+        self.sweep_at = self.sweep_at.max(self.buckets.len()).min(self.clients_max);
+    }
+
     /// Forgets those that are full, and if that is not enough, those that lack least: half of them, so that not every newcomer
     /// of a crowd has to look.
     fn sweep(&mut self, now: Millis) {
@@ -126,6 +148,31 @@ mod tests {
             rates.take(client(1), 1_500, 30),
             Err(RetryAfter { ms: 1_000 })
         );
+    }
+
+    #[test]
+    fn a_client_that_has_its_rate_again_because_another_table_goes_on() {
+        let mut before = CallRates::new(10);
+        assert!(
+            before.take(client(1), 1_000, 10).is_ok() && before.take(client(2), 1_000, 1).is_ok()
+        );
+        let used = before.used(1_500);
+        assert_eq!(used.len(), 1, "the other one has all of its rate again");
+        let mut after = CallRates::new(10);
+        after.take_in(&used, 1_500);
+        assert_eq!(after.used(1_500), used);
+        let mut taken = |who| {
+            (0..50)
+                .filter(|_| after.take(client(who), 1_500, 1).is_ok())
+                .count()
+        };
+        assert_eq!((taken(1), taken(2)), (5, 10));
+        // Whatever somebody has written there.
+        after.take_in(&[(client(3).expect("a client"), u64::MAX)], 1_500);
+        assert!(after.take(client(3), 2_500, 1).is_ok());
+        let mut off = CallRates::new(0);
+        off.take_in(&used, 1_500);
+        assert!(off.is_empty());
     }
 
     #[test]

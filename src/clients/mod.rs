@@ -11,6 +11,7 @@ mod ended;
 mod networks;
 mod table;
 mod token_bucket;
+mod travel;
 
 use std::sync::Arc;
 
@@ -71,6 +72,17 @@ impl Ticket {
             commons,
             client,
             places: 1,
+        }
+    }
+
+    /// Of a request that another node answers, and did before this process began: it has both places in any case.
+    pub(crate) fn again(commons: &Arc<Commons>, client: Option<Client>, now: Millis) -> Ticket {
+        commons.connections.take_beyond(2);
+        commons.clients.take_in_connection(client, now);
+        Ticket {
+            commons: commons.clone(),
+            client,
+            places: 2,
         }
     }
 

@@ -98,6 +98,17 @@ impl TokenBucket {
         self.full_at <= now.saturating_mul(NS_PER_MS)
     }
 
+    /// One that is full again at this time, or in the time that the whole of it takes.
+    pub(super) fn full_from(per_second: u32, full_at: u64, now: Millis) -> TokenBucket {
+        let bucket = TokenBucket::new(per_second, per_second);
+        let latest = now.saturating_mul(NS_PER_MS);
+        let latest = latest.saturating_add(bucket.time_of(bucket.burst));
+        TokenBucket {
+            full_at: full_at.min(latest),
+            ..bucket
+        }
+    }
+
     /// Of two alike, the one that was used more is the greater.
     #[must_use]
     pub(super) const fn full_at(&self) -> u64 {

@@ -48,7 +48,9 @@ async fn watch(shared: &ClusterContext) {
     let mut is_one_late = false;
     loop {
         shared.link.came_up(0).await;
+        shared.gates.work.pass().await;
         look(shared).await;
+        shared.gates.work.pass().await;
         show(shared);
         // Not beside the looks that one who is late asks for: so many a minute are verified.
         if !is_one_late

@@ -19,6 +19,7 @@
 mod asking;
 pub mod bus;
 mod dead_processes;
+mod gates;
 mod membership;
 mod misses;
 mod nodes;
@@ -34,9 +35,11 @@ mod seen;
 mod shared;
 pub mod steering;
 mod task;
+mod travel;
 mod writer;
 
 pub(crate) use self::asking::PeerAsker;
+pub(crate) use self::gates::ClusterGates;
 pub use self::membership::Membership;
 pub(crate) use self::membership::WaitingQuestion;
 pub use self::pending::PENDING_BYTES;
@@ -45,6 +48,7 @@ pub(crate) use self::questions::QuestionsHeard;
 pub(crate) use self::revocations::Revocations;
 pub use self::seen::{ClusterSeen, PeerSeen, PeerState};
 pub use self::task::ClusterTask;
+pub(crate) use self::travel::{ClusterState, StandingCluster};
 
 use std::net::SocketAddr;
 use std::sync::Arc;

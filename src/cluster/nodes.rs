@@ -6,6 +6,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use super::record::{FoundRecord, NodeRecord};
 
 /// Three beats may be lost on the way, and one of them be late, before a node counts as dead.
@@ -33,6 +35,18 @@ pub(super) struct Heartbeat {
     first_taken: Option<Instant>,
     /// Another process had this node's key at the last beat.
     other_seen: bool,
+    /// The next connection goes on with one of the process before: nothing was lost with that.
+    is_resumed: bool,
+}
+
+/// As it is written down: how long ago, in milliseconds.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct HeartbeatState {
+    age_ms: u64,
+    remembers_for_ms: Option<u64>,
+    taken_before_ms: Option<u64>,
+    first_before_ms: Option<u64>,
+    other_seen: bool,
 }
 
 /// What to do about a beat.
@@ -55,6 +69,43 @@ impl Heartbeat {
             taken: None,
             first_taken: None,
             other_seen: false,
+            is_resumed: false,
+        }
+    }
+
+    /// None: Redis has not taken a beat yet.
+    pub(super) fn state(&self, now: Instant) -> Option<HeartbeatState> {
+        let Heartbeat {
+            started,
+            connection,
+            remembers_since,
+            taken,
+            first_taken,
+            other_seen,
+            is_resumed: _,
+        } = self;
+        let age = |then: Instant| now.saturating_duration_since(then).as_millis() as u64;
+        (*connection != 0).then(|| HeartbeatState {
+            age_ms: age(*started),
+            remembers_for_ms: remembers_since.map(age),
+            taken_before_ms: taken.map(age),
+            first_before_ms: first_taken.map(age),
+            other_seen: *other_seen,
+        })
+    }
+
+    /// Goes on with that of another process.
+    pub(super) fn resumed(now: Instant, state: HeartbeatState) -> Self {
+        let then = |ms: u64| now.checked_sub(Duration::from_millis(ms));
+        Heartbeat {
+            started: then(state.age_ms).unwrap_or(now),
+            // No connection has this number.
+            connection: u64::MAX,
+            remembers_since: state.remembers_for_ms.and_then(then),
+            taken: state.taken_before_ms.and_then(then),
+            first_taken: state.first_before_ms.and_then(then),
+            other_seen: state.other_seen,
+            is_resumed: true,
         }
     }
 
@@ -67,7 +118,8 @@ impl Heartbeat {
         found: &FoundRecord<NodeRecord>,
     ) -> HeartbeatOutcome {
         let is_first = self.connection == 0;
-        let is_new = self.connection != connection;
+        let is_resumed = std::mem::take(&mut self.is_resumed);
+        let is_new = self.connection != connection && !is_resumed;
         let is_own =
             matches!(found, FoundRecord::Record(record) if record.incarnation == own_incarnation);
         let other =
@@ -164,6 +216,22 @@ mod tests {
         );
         let foreign = heartbeat.beat(now, 2, OWN, &FoundRecord::Foreign);
         assert!(announced(&foreign) && foreign.foreign);
+    }
+
+    #[test]
+    fn a_process_that_goes_on_for_another_one_and_announces_everything() {
+        let (mut before, now) = start();
+        assert!(before.state(now).is_none());
+        before.beat(now, 1, OWN, &FoundRecord::Nothing);
+        let later = now + NODE_LIFE;
+        before.beat(later, 1, OWN, &record(OWN));
+        let mut after = Heartbeat::resumed(later, before.state(later).expect("it beats"));
+        assert!(after.has_heard_all(later));
+        assert!(!announced(&after.beat(later, 1, OWN, &record(OWN))));
+        assert!(announced(&after.beat(later, 2, OWN, &record(OWN))), "lost");
+        let mut after = Heartbeat::resumed(later, before.state(later).expect("it beats"));
+        let emptied = after.beat(later, 1, OWN, &FoundRecord::Nothing);
+        assert!(announced(&emptied), "Redis was emptied meanwhile");
     }
 
     #[test]

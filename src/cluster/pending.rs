@@ -6,7 +6,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use super::record::Keys;
+use crate::mcp::ProtocolVersion;
 use crate::redis::Command;
 use crate::shard::SessionInfo;
 use crate::wire::session_id::{Locator, NodeName, SessionId};
@@ -35,6 +38,8 @@ pub(super) struct Pending {
     /// Keys of `changes` in the order in which they are sent; those without a change are skipped.
     order: VecDeque<RecordKey>,
     changes: HashMap<RecordKey, RecordChange>,
+    /// Sent, and not answered yet.
+    under_way: Vec<(SessionId, RecordChange)>,
     /// A change found no room.
     lost: bool,
 }
@@ -71,6 +76,7 @@ impl Pending {
             pending_max,
             order: VecDeque::new(),
             changes: HashMap::new(),
+            under_way: Vec::new(),
             lost: false,
         }
     }
@@ -122,7 +128,13 @@ impl Pending {
             self.changes = HashMap::new();
             self.order = VecDeque::new();
         }
+        self.under_way.clone_from(&changes);
         ChangeBatch { changes }
+    }
+
+    /// What was taken last was answered.
+    pub(super) fn answered(&mut self) {
+        self.under_way = Vec::new();
     }
 
     /// What did not happen, or perhaps not, is still to happen; and what was said since happens after it.
@@ -156,6 +168,105 @@ impl Pending {
     }
 }
 
+/// As it is written down, oldest first.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct PendingState {
+    changes: Vec<(String, ChangeState)>,
+    lost: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+enum ChangeState {
+    Refresh,
+    Write {
+        version: String,
+        client_name: Option<Box<str>>,
+        client_version: Option<Box<str>>,
+        created_at: u64,
+    },
+    MarkTerminated,
+    Remove,
+}
+
+impl ChangeState {
+    fn of(change: &RecordChange) -> ChangeState {
+        match change {
+            RecordChange::Refresh => ChangeState::Refresh,
+            RecordChange::MarkTerminated => ChangeState::MarkTerminated,
+            RecordChange::Remove => ChangeState::Remove,
+            RecordChange::Write(info) => {
+                let SessionInfo {
+                    version,
+                    client_name,
+                    client_version,
+                    created_at,
+                } = &**info;
+                ChangeState::Write {
+                    version: version.as_str().to_owned(),
+                    client_name: client_name.clone(),
+                    client_version: client_version.clone(),
+                    created_at: *created_at,
+                }
+            }
+        }
+    }
+
+    /// None: of a version of MCP that this program does not know.
+    fn change(self) -> Option<RecordChange> {
+        Some(match self {
+            ChangeState::Refresh => RecordChange::Refresh,
+            ChangeState::MarkTerminated => RecordChange::MarkTerminated,
+            ChangeState::Remove => RecordChange::Remove,
+            ChangeState::Write {
+                version,
+                client_name,
+                client_version,
+                created_at,
+            } => RecordChange::Write(Box::new(SessionInfo {
+                version: ProtocolVersion::parse(&version)?,
+                client_name,
+                client_version,
+                created_at,
+            })),
+        })
+    }
+}
+
+impl Pending {
+    pub(super) fn state(&self) -> PendingState {
+        let Pending {
+            keys: _,
+            pending_max: _,
+            order,
+            changes,
+            under_way,
+            lost,
+        } = self;
+        let first = under_way.iter().map(|(session, it)| (session.text(), it));
+        let waiting = order
+            .iter()
+            .filter_map(|it| Some((session(*it).text(), changes.get(it)?)));
+        let all = first.chain(waiting);
+        PendingState {
+            changes: all.map(|(id, it)| (id, ChangeState::of(it))).collect(),
+            lost: *lost,
+        }
+    }
+
+    /// What another process had, before anything else.
+    pub(super) fn resume(&mut self, state: PendingState) {
+        self.lost |= state.lost;
+        for (id, change) in state.changes {
+            match (SessionId::parse(&id), change.change()) {
+                (Some(session), Some(change)) => self.add(session, change),
+                // Whatever it was, all sessions are announced again.
+                _ => self.lost = true,
+            }
+        }
+    }
+}
+
 impl ChangeBatch {
     pub(super) fn into_changes(self) -> Vec<(SessionId, RecordChange)> {
         self.changes
@@ -177,7 +288,6 @@ fn session((node, locator, secret): RecordKey) -> SessionId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mcp::ProtocolVersion;
 
     fn session(number: u8) -> SessionId {
         let text = "node-a.AAECAwQFBgcICQoLDA0ODxARc2l4dGVlbiBzZWNyZXRzIQ";
@@ -248,6 +358,33 @@ mod tests {
         pending.add(session(1), written());
         pending.put_back(batch.into_changes());
         assert_eq!(names(&mut pending), ["DEL"]);
+    }
+
+    #[test]
+    fn changes_that_another_process_had_and_forgets() {
+        let mut before = pending();
+        before.add(session(1), written());
+        before.add(session(2), RecordChange::Remove);
+        let under_way = before.take(1);
+        before.add(session(1), RecordChange::MarkTerminated);
+        let bytes = rmp_serde::to_vec_named(&before.state()).expect("it is written");
+        drop(under_way);
+        let mut after = pending();
+        after.resume(rmp_serde::from_slice(&bytes).expect("it is read"));
+        let changes = after.take(usize::MAX).into_changes();
+        let expected = [
+            (session(1), RecordChange::MarkTerminated),
+            (session(2), RecordChange::Remove),
+        ];
+        assert_eq!(changes, expected);
+        before.answered();
+        before.add(session(3), written());
+        let mut after = pending();
+        after.resume(before.state());
+        assert_eq!(names(&mut after), ["DEL", "SET", "SET"]);
+        let nothing: PendingState = rmp_serde::from_slice(&[0x80]).expect("an empty map");
+        after.resume(nothing);
+        assert!(after.is_empty() && !after.take_lost());
     }
 
     #[test]

@@ -248,6 +248,7 @@ pub(super) async fn run(shared: Rc<ClusterContext>, prefix: String, revocations:
     let (mut connection, mut read_at) = (0, Instant::now());
     loop {
         let number = shared.link.came_up(0).await;
+        shared.gates.work.pass().await;
         if number != connection || read_at.elapsed() > READ_ALL_EVERY {
             (connection, read_at) = (number, Instant::now());
             log.read_all();
@@ -284,6 +285,7 @@ async fn talk(shared: &ClusterContext, log: &mut RevocationLog, store: &Credenti
     let Ok(replies) = shared.send("revocations", &commands).await else {
         return false;
     };
+    shared.gates.answers.pass().await;
     let (read, taken) = log.handle_replies(replies);
     store.revoke_all(&read);
     match taken {

@@ -1,9 +1,11 @@
 //! What the control thread's tasks share: the link to Redis, what waits for it, and what is known of other nodes.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::gates::ClusterGates;
 use super::membership::Membership;
 use super::misses::MissLog;
 use super::nodes::{Heartbeat, NODE_LIFE};
@@ -16,7 +18,8 @@ use crate::metrics::Metrics;
 use crate::redis::{Command, RedisConnection, RedisFault, RedisLink, Reply};
 use crate::wire::session_id::{NodeName, Process};
 
-pub(super) struct ClusterContext {
+pub(crate) struct ClusterContext {
+    pub(super) gates: Rc<ClusterGates>,
     pub(super) keys: Keys,
     pub(super) node: NodeName,
     pub(super) incarnation: u64,
@@ -33,6 +36,8 @@ pub(super) struct ClusterContext {
     pub(super) peers: RefCell<Peers>,
     pub(super) asks: Cell<usize>,
     pub(super) started: Instant,
+    /// It goes on for another process, whose connection to Redis stood a moment ago.
+    pub(super) is_resumed: bool,
     pub(super) throttles: LogThrottles,
     /// Of records that are not ours.
     pub(super) foreign: RefCell<LogThrottle>,
@@ -87,6 +92,14 @@ impl ClusterContext {
     pub(super) fn announce(&self, why: &'static str) {
         tracing::info!("telling Redis of every session again: {why}");
         (self.announce_all)();
+    }
+
+    /// One more heartbeat, whatever becomes of it: the next one may be another process's.
+    pub(super) fn beat_now(&self) {
+        self.record.borrow_mut().beats += 1;
+        let record = self.record.borrow().json();
+        let write = self.keys.write_node(self.node, &record, NODE_LIFE);
+        drop(self.send("beat", &[write]));
     }
 
     /// Its sessions have ended: from now on other nodes answer for them.

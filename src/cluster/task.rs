@@ -10,6 +10,7 @@ use futures_util::future::{join4, select};
 use monoio::time::{sleep, timeout};
 
 use super::dead_processes;
+use super::gates::ClusterGates;
 use super::membership::{LocateRequest, Membership};
 use super::misses::MissLog;
 use super::nodes::{BEAT_EVERY, Heartbeat, HeartbeatOutcome, NODE_LIFE};
@@ -19,6 +20,7 @@ use super::resolver::LocateAnswers;
 #[cfg(feature = "auth")]
 use super::revocations::{self, Revocations};
 use super::shared::ClusterContext;
+use super::travel::PresenceState;
 use super::writer::RecordWriter;
 use super::{Advertised, ClusterSetup};
 use crate::log_throttle::{LogThrottle, LogThrottles};
@@ -29,8 +31,13 @@ use crate::wire::session_id::{NodeName, SessionId};
 
 /// A request waits a second at most to hear where its session is; the rest is for the way.
 const ANSWER_WITHIN: Duration = Duration::from_millis(700);
+/// A process that goes on for another one has its own connection in milliseconds, unless Redis is away.
+const CONNECTED_WITHIN: Duration = Duration::from_secs(2);
 /// Questions to Redis under way at once.
 const ASKS_MAX: usize = 4096;
+
+/// Asks every core for something.
+pub(crate) type TellCores = Box<dyn Fn()>;
 
 /// Runs a node's membership.
 pub struct ClusterTask {
@@ -68,6 +75,19 @@ impl ClusterTask {
         announce_all: impl Fn() + 'static,
         verify_some: impl Fn() + 'static,
     ) {
+        let tell: (TellCores, TellCores) = (Box::new(announce_all), Box::new(verify_some));
+        self.start(incarnation, tell, Rc::default(), None).1.await;
+    }
+
+    /// The same, in parts: what its tasks share, and all of them. `resumed` is what the process had in whose place this one goes
+    /// on.
+    pub(crate) fn start(
+        self,
+        incarnation: u64,
+        (announce_all, verify_some): (TellCores, TellCores),
+        gates: Rc<ClusterGates>,
+        resumed: Option<PresenceState>,
+    ) -> (Rc<ClusterContext>, impl Future<Output = ()>) {
         let ClusterSetup {
             redis,
             prefix,
@@ -82,6 +102,7 @@ impl ClusterTask {
             metrics.foreign_records.with_label_values(&[kind]);
         }
         let shared = Rc::new(ClusterContext {
+            gates,
             node,
             incarnation,
             membership: self.membership,
@@ -91,27 +112,51 @@ impl ClusterTask {
             misses: MissLog::new(Instant::now(), metrics.clone()),
             metrics,
             record: RefCell::new(own_record(node, incarnation, advertised)),
-            announce_all: Box::new(announce_all),
-            verify_some: Box::new(verify_some),
+            announce_all,
+            verify_some,
             heartbeat: RefCell::new(Heartbeat::new(Instant::now())),
             nodes: RefCell::default(),
             peers: RefCell::default(),
             asks: Cell::new(0),
             started: Instant::now(),
+            is_resumed: resumed.is_some(),
             throttles: LogThrottles::default(),
             foreign: RefCell::new(LogThrottle::of_each()),
         });
-        #[cfg(feature = "auth")]
-        if let Some(revocations) = self.revocations {
-            tasks::spawn(revocations::run(shared.clone(), prefix, revocations));
+        if let Some(PresenceState {
+            pending,
+            beats,
+            heartbeat,
+        }) = resumed
+        {
+            shared.pending.borrow_mut().resume(pending);
+            shared.record.borrow_mut().beats = beats;
+            if let Some(state) = heartbeat {
+                *shared.heartbeat.borrow_mut() = Heartbeat::resumed(Instant::now(), state);
+            }
         }
+        let context = shared.clone();
+        let carried = async move {
+            #[cfg(feature = "auth")]
+            if let Some(revocations) = self.revocations {
+                tasks::spawn(revocations::run(shared.clone(), prefix, revocations));
+            }
+            shared.carry().await;
+        };
+        (context, carried)
+    }
+}
+
+impl ClusterContext {
+    async fn carry(self: Rc<Self>) {
+        let shared = &self;
         let others = join4(
             shared.beat(),
             resolve(shared.clone()),
-            dead_processes::run(&shared),
+            dead_processes::run(shared),
             shared.show_link(),
         );
-        select(pin!(RecordWriter::new(&shared).run()), pin!(others)).await;
+        select(pin!(RecordWriter::new(shared).run()), pin!(others)).await;
     }
 }
 
@@ -136,7 +181,9 @@ impl ClusterContext {
     async fn beat(&self) {
         loop {
             let number = self.link.came_up(0).await;
+            self.gates.work.pass().await;
             if let Some(beat) = self.beat_once(number).await {
+                self.gates.answers.pass().await;
                 self.act(&beat);
             }
             let pause = pin!(sleep(BEAT_EVERY));
@@ -210,6 +257,10 @@ impl ClusterContext {
         let at_once = self.nodes.borrow().owner_at_once(session, Instant::now());
         if let Some(owner) = at_once {
             return owner;
+        }
+        if self.is_resumed && self.started.elapsed() < CONNECTED_WITHIN {
+            // The clients of the process before shall not hear of that.
+            let _ = timeout(ANSWER_WITHIN, self.link.came_up(0)).await;
         }
         let answers = self.ask(session).await;
         let now = Instant::now();

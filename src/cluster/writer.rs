@@ -41,6 +41,40 @@ enum WriteFailed {
     Refused(RedisError),
 }
 
+impl ClusterContext {
+    /// What cores have said of sessions waits for Redis from now on.
+    pub(super) fn take_said(&self) {
+        let Some(collected) = self.membership.said.collect().now_or_never() else {
+            return;
+        };
+        let mut pending = self.pending.borrow_mut();
+        if collected.lost {
+            pending.lose();
+        }
+        for said in collected.messages {
+            match said {
+                ClusterMessage::SessionEvent(event) => {
+                    if let Some((session, change)) = change_of(event) {
+                        pending.add(session, change);
+                    }
+                }
+                other => self.membership.said.post_beyond(other),
+            }
+        }
+    }
+}
+
+/// None: it is for the log alone.
+fn change_of(event: SessionEvent) -> Option<(SessionId, RecordChange)> {
+    match event {
+        SessionEvent::Opened { session, info } => Some((session, RecordChange::Write(info))),
+        SessionEvent::Active { session } => Some((session, RecordChange::Refresh)),
+        SessionEvent::Ended { session } => Some((session, RecordChange::Remove)),
+        SessionEvent::Restarting { session } => Some((session, RecordChange::MarkTerminated)),
+        SessionEvent::Missed { .. } | SessionEvent::BrokeOff { .. } | SessionEvent::Forged => None,
+    }
+}
+
 impl<'a> RecordWriter<'a> {
     pub(super) fn new(shared: &'a ClusterContext) -> Self {
         RecordWriter {
@@ -54,6 +88,7 @@ impl<'a> RecordWriter<'a> {
     /// Ends when the node leaves, and all is written that can be.
     pub(super) async fn run(mut self) {
         loop {
+            self.shared.gates.work.pass().await;
             let pending = self.shared.pending.borrow().len();
             self.shared.metrics.presence_pending.set(pending as i64);
             let connection = self.shared.link.connection();
@@ -213,7 +248,10 @@ impl<'a> RecordWriter<'a> {
         let shared = self.shared;
         let commands = shared.pending.borrow().commands(&batch);
         let answer = shared.send_on(connection, "presence", &commands);
-        let replies = match answer.await {
+        let replies = answer.await;
+        shared.gates.answers.pass().await;
+        shared.pending.borrow_mut().answered();
+        let replies = match replies {
             Ok(replies) => replies,
             Err(_) => {
                 shared.pending.borrow_mut().put_back(batch.into_changes());

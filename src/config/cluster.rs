@@ -55,6 +55,11 @@ pub struct ClusterOptions {
     /// Time in which all streams close, spread evenly [default: 20s with --redis, else 1s]
     #[arg(long, env = "PINFOLD_DRAIN_WINDOW", value_name = "TIME", value_parser = drain_time)]
     pub drain_window: Option<Milliseconds>,
+
+    /// When a new process takes over (`pinfold upgrade`): for calls under way to end. What is under way then keeps the node
+    /// where it is
+    #[arg(long, env = "PINFOLD_HANDOVER_GRACE", value_name = "TIME", default_value = "30s", value_parser = drain_time)]
+    pub handover_grace: Milliseconds,
 }
 
 const HOUR: Milliseconds = Milliseconds(3_600_000);

@@ -96,6 +96,11 @@ pub struct FileOption {
     /// `pinfold config init` prints a file with every key
     #[arg(long, env = "PINFOLD_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+
+    /// As process 1, of a container say: serves in that very process. Without it process 1 only starts the one that serves and
+    /// passes signals on, so that `pinfold upgrade` does not end the container
+    #[arg(long, env = "PINFOLD_NO_PARENT")]
+    pub no_parent: bool,
 }
 
 #[derive(Args, Clone, Debug)]

@@ -34,11 +34,15 @@ pub(super) type Then = Box<dyn FnOnce(Searched) + Send>;
 /// Hands on the keys before and after.
 pub(super) type TellKeys = Box<dyn Fn(&KeySet, Arc<KeySet>) + Send>;
 
+/// Keeps what an issuer answered, by its name.
+pub(super) type NoteKeys = Box<dyn Fn(&str, Vec<u8>) + Send>;
+
 pub(super) struct IssuerThread {
     pub(super) name: String,
     pub(super) source: KeySource,
     pub(super) known: Arc<KeySet>,
     pub(super) tell: TellKeys,
+    pub(super) note: NoteKeys,
 }
 
 impl IssuerThread {
@@ -135,6 +139,7 @@ impl IssuerThread {
         };
         let (url, IssuerAnswer { body, max_age_s }) = fetched?;
         let keys = KeySet::parse(&body).map_err(|wrong| format!("what {url} answers {wrong}"))?;
+        (self.note)(&self.name, body);
         Ok((keys, max_age_s))
     }
 

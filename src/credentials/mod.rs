@@ -10,6 +10,7 @@ mod issuer;
 mod store;
 #[cfg(test)]
 mod tests;
+mod travel;
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
 //! The rules in force, and who changes them: threads of issuers, and an operator who has files read again.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -12,8 +13,8 @@ use super::files::{complain_of_secret, complain_of_tokens, read_token_file};
 use super::hook::Authenticate;
 use super::issuer::{Errand, IssuerThread, Then, read_keys};
 use crate::auth::{
-    JwtSettings, KeySource, Policy, PrincipalId, Proxy, ProxySettings, PublicUrl, Rules, Searched,
-    StaticTokens, UnixSeconds, Verifier, Who,
+    JwtSettings, KeySet, KeySource, Policy, PrincipalId, Proxy, ProxySettings, PublicUrl, Rules,
+    Searched, StaticTokens, UnixSeconds, Verifier, Who,
 };
 use crate::limits::KEY_QUESTIONS_MAX;
 
@@ -41,7 +42,7 @@ impl Authenticator {
     }
 
     /// The issuers whose keys are needed.
-    fn issuers(&self) -> &[crate::auth::IssuerSettings] {
+    pub(super) fn issuers(&self) -> &[crate::auth::IssuerSettings] {
         match self {
             Authenticator::Jwt(settings) => &settings.issuers,
             Authenticator::Proxy(proxy) if proxy.signed_field.is_some() => &proxy.signed.issuers,
@@ -64,8 +65,8 @@ impl fmt::Debug for Authenticator {
 
 /// Holds the rules in force. Its threads end with it.
 pub struct CredentialStore {
-    authenticator: Authenticator,
-    shared: Arc<Shared>,
+    pub(super) authenticator: Authenticator,
+    pub(super) shared: Arc<Shared>,
     issuers: Vec<SyncSender<Errand>>,
     tell_others: OnceLock<TellRevoked>,
 }
@@ -76,14 +77,25 @@ pub(crate) type TellRevoked =
 
 type TellRules = Box<dyn Fn(&Arc<Rules>) + Send + Sync>;
 
-struct Shared {
+pub(super) struct Shared {
     /// Held while they are told, so that all hear of them in one order. Never taken for a request.
     rules: Mutex<Arc<Rules>>,
     tell: TellRules,
+    /// Never taken for a request, and before `rules`.
+    pub(super) fetched: Mutex<FetchedKeys>,
+}
+
+/// Keys that issuers answered with, for the process that goes on in this one's place.
+#[derive(Default)]
+pub(super) struct FetchedKeys {
+    /// As they came, by the issuer's name.
+    pub(super) bodies: BTreeMap<String, Vec<u8>>,
+    /// Those of another process, by the issuer's number, until newer ones are there.
+    pub(super) inherited: BTreeMap<usize, Arc<KeySet>>,
 }
 
 impl Shared {
-    fn change(&self, next: impl FnOnce(&Rules) -> Rules) {
+    pub(super) fn change(&self, next: impl FnOnce(&Rules) -> Rules) {
         let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         *rules = Arc::new(next(&rules));
         (self.tell)(&rules);
@@ -130,6 +142,7 @@ impl CredentialStore {
         let shared = Arc::new(Shared {
             rules: Mutex::new(Arc::new(rules)),
             tell: Box::new(tell),
+            fetched: Mutex::default(),
         });
         let mut store = CredentialStore {
             authenticator,
@@ -138,13 +151,23 @@ impl CredentialStore {
             tell_others: OnceLock::new(),
         };
         for (index, (name, source, known)) in known.into_iter().enumerate() {
-            let shared = store.shared.clone();
+            let (shared, noting) = (store.shared.clone(), store.shared.clone());
             let issuer = IssuerThread {
                 name,
                 source,
                 known,
                 tell: Box::new(move |before, keys| {
+                    let fetched = shared.fetched.lock();
+                    let mut fetched = fetched.unwrap_or_else(PoisonError::into_inner);
+                    let inherited = fetched.inherited.remove(&index);
+                    drop(fetched);
+                    let before = inherited.as_deref().unwrap_or(before);
                     shared.change(|rules| rules.with_keys(index, before, keys));
+                }),
+                note: Box::new(move |issuer, body| {
+                    let fetched = noting.fetched.lock();
+                    let mut fetched = fetched.unwrap_or_else(PoisonError::into_inner);
+                    fetched.bodies.insert(issuer.to_owned(), body);
                 }),
             };
             store.issuers.push(started(index, issuer)?);

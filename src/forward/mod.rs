@@ -31,6 +31,7 @@ mod request;
 mod response;
 mod search;
 mod sides;
+mod travel;
 mod unanswered;
 mod unsent;
 
@@ -63,6 +64,7 @@ pub use self::pool::IdleKey;
 pub use self::relay::RelayBuffer;
 pub use self::search::Question;
 pub use self::sides::PassMode;
+pub use self::travel::TravellingStream;
 
 /// Of a request that is passed on and of its answer no more is held at once: what was read of it and of the next ones,
 /// and what each side has not taken yet.

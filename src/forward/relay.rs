@@ -3,6 +3,8 @@
 //! Most of a stream's life is silence, so nothing here has a time or a buffer of its own. What comes from the owner goes
 //! on as it is. Only a client that does not take everything at once, or sends something ahead, costs more.
 
+use serde::{Deserialize, Serialize};
+
 use super::request::BodyRest;
 use super::unsent::UnsentBytes;
 use crate::budget::Charge;
@@ -27,6 +29,17 @@ struct RelayExtras {
     unsent_charge: Option<Charge>,
 }
 
+/// A relay as it is written down.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct TravellingRelay {
+    body: BodyRest,
+    heard: Millis,
+    read_ahead: Vec<u8>,
+    unsent: Vec<u8>,
+    /// When the client last took some of that.
+    stuck_since: Millis,
+}
+
 /// For what a relay asks room in the node's budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RelayBuffer {
@@ -49,6 +62,54 @@ impl Relay {
             heard: now,
             more,
         }
+    }
+
+    pub(super) fn describe(&self) -> TravellingRelay {
+        let Relay { body, heard, more } = self;
+        let mut relay = TravellingRelay {
+            body: body.clone(),
+            heard: *heard,
+            read_ahead: Vec::new(),
+            unsent: Vec::new(),
+            stuck_since: 0,
+        };
+        if let Some(more) = more {
+            let RelayExtras {
+                read_ahead,
+                // Charged where it arrives.
+                ahead_charge: _,
+                is_charging: _,
+                unsent,
+                unsent_charge: _,
+            } = &**more;
+            relay.read_ahead = read_ahead.clone();
+            relay.unsent = unsent.bytes().to_vec();
+            relay.stuck_since = unsent.since();
+        }
+        relay
+    }
+
+    /// What was written down. Its charges are still to come.
+    pub(super) fn again(relay: TravellingRelay) -> Relay {
+        let TravellingRelay {
+            body,
+            heard,
+            read_ahead,
+            unsent,
+            stuck_since,
+        } = relay;
+        let mut again = Relay::new(heard, body, read_ahead);
+        if let Some(more) = &mut again.more {
+            more.is_charging = true;
+        }
+        if !unsent.is_empty() {
+            again.keep_unsent(stuck_since, &unsent);
+        }
+        again
+    }
+
+    pub(super) fn is_sound(&self) -> bool {
+        self.body.is_sound() || self.is_slow()
     }
 
     fn more(&mut self) -> &mut RelayExtras {

@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::{HEADER_FIELDS_MAX, Limits};
 use crate::wire::chunked::ChunkedDecoder;
 use crate::wire::forwarded::{FORWARDED, FORWARDED_CLIENT, PeerSecret, STICKY_COOKIE};
@@ -24,7 +26,8 @@ pub(super) struct Outgoing {
     pub(super) cookie: Option<Box<str>>,
 }
 
-/// What is missing of a body.
+/// What is missing of a body. It can be written down.
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) enum BodyRest {
     Nothing,
     Length(u64),
@@ -83,6 +86,15 @@ impl Outgoing {
 impl BodyRest {
     pub(super) fn is_nothing(&self) -> bool {
         matches!(self, BodyRest::Nothing)
+    }
+
+    /// Whether this is the middle of a body, as far as that shows: for whoever has it from somewhere else.
+    pub(super) fn is_sound(&self) -> bool {
+        match self {
+            BodyRest::Nothing => false,
+            BodyRest::Length(_) => true,
+            BodyRest::Chunked(decoder) => decoder.is_sound(),
+        }
     }
 
     /// How many bytes of `input` belong to the body. `scratch` is written over.

@@ -238,3 +238,56 @@ fn a_stream_that_grew_unnoticed() {
     let (stream, _) = Forwarder::entry_sizes();
     assert_eq!(stream, 136);
 }
+
+/// Written down and read again in another process, in the middle of a chunk that its client did not take whole.
+#[test]
+fn a_stream_of_another_node_that_ends_with_its_process() {
+    let mut before = forwarder();
+    assert_eq!(before.held_up(), 0);
+    let waiting = passed_on(&mut before, &get(session("node-c")));
+    let key = relayed(&mut before);
+    let chunk = b"6\r\ndata: ";
+    assert_eq!(
+        before.handle_owner_bytes(5, key, chunk),
+        PassMode::AsTheyAre
+    );
+    before.handle_passed(5, key, &chunk[4..]);
+    before.handle_client_bytes(6, key, b"GET /next");
+    assert!(before.held_up() > 1, "what is to be done is not done yet");
+    assert!(before.poll_transmit().is_none());
+    effects(&mut before);
+    assert_eq!(before.held_up(), 1, "the one that has no answer yet");
+    let streams: Vec<_> = before.streams().collect();
+    let [(named, stream)] = streams.as_slice() else {
+        panic!("one of the two is a stream");
+    };
+    assert_eq!(*named, key);
+    let written = rmp_serde::to_vec_named(stream).expect("plain values");
+    before.close(waiting);
+
+    let mut after = forwarder();
+    let commons = Commons::new(&Limits::default(), Networks::private());
+    let read = rmp_serde::from_slice(&written).expect("it reads back");
+    let key = after.handle_resume(20, &commons, read).expect("a stream");
+    let connections = &commons.connections;
+    assert_eq!(connections.total() - connections.free(), 2);
+    let wanted = effects(&mut after);
+    let holds = wanted
+        .iter()
+        .filter(|it| matches!(it, ForwardEffect::Hold { .. }));
+    assert_eq!(holds.count(), 2, "what it holds is charged again");
+    assert!(!after.reads(key, Side::Owner), "the client is slow still");
+    assert_eq!(after.unsent(key, Side::Client), &chunk[4..]);
+    after.handle_sent(21, key, Side::Client, 5);
+    effects(&mut after);
+    after.invariants();
+    let rest = b"\r\n0\r\n\r\n";
+    assert_eq!(after.handle_owner_bytes(22, key, rest), PassMode::AsTheyAre);
+    after.handle_passed(22, key, b"");
+    let back = effects(&mut after).into_iter().find_map(|it| match it {
+        ForwardEffect::Return { returning, .. } => Some(returning),
+        _ => None,
+    });
+    let back = back.expect("the stream is whole, and its connection takes the next request");
+    assert_eq!(back.bytes, b"GET /next");
+}

@@ -34,6 +34,10 @@ impl UnsentBytes {
         &self.bytes[self.at..]
     }
 
+    pub(super) fn since(&self) -> Millis {
+        self.since
+    }
+
     pub(super) fn push(&mut self, now: Millis, bytes: &[u8]) {
         self.begin(now).extend_from_slice(bytes);
     }

@@ -11,7 +11,7 @@ use super::counted::CounterParts;
 use super::names::node_name;
 use super::operators::OperatorParts;
 use super::store::GuardedStore;
-use super::{Node, NodeError, Options, Pinning, StateKey};
+use super::{HandoverPlan, Node, NodeError, Options, Pinning, StateKey, TakeOver};
 use crate::app::contents::ContentStore;
 use crate::clients::Networks;
 use crate::limits::Limits;
@@ -43,6 +43,10 @@ pub struct NodeBuilder {
     pub(super) operators: OperatorParts,
     pub(super) counters: CounterParts,
     pub(super) cluster: ClusterParts,
+    /// How it is handed over. None: it is not.
+    pub(super) handover: Option<HandoverPlan>,
+    /// It takes the place of a node in another process.
+    pub(super) take_over: Option<TakeOver>,
     /// The addresses are somebody's choice already: the default one does not count any more.
     listens: bool,
     /// The first value that cannot be used.
@@ -75,6 +79,8 @@ impl Node {
             operators: OperatorParts::default(),
             counters: CounterParts::default(),
             cluster: ClusterParts::default(),
+            handover: None,
+            take_over: None,
             listens: true,
             wrong: None,
         }
@@ -275,7 +281,14 @@ impl NodeBuilder {
     /// Where contents go that come with a publication, from `POST /publish` or from another node. Without it they are
     /// refused.
     pub fn contents(mut self, store: Arc<dyn ContentStore>) -> Self {
-        self.store = Some(Arc::new(GuardedStore::new(store)));
+        let changes = self.publisher.content_changes().clone();
+        self.store = Some(Arc::new(GuardedStore::new(store, changes)));
+        self
+    }
+
+    /// How it is handed over to another process of the program, and from which it takes over.
+    pub(crate) fn handed_over(mut self, plan: HandoverPlan, take_over: Option<TakeOver>) -> Self {
+        (self.handover, self.take_over) = (Some(plan), take_over);
         self
     }
 
@@ -314,6 +327,9 @@ impl NodeBuilder {
         if self.options.listen.is_empty() && self.listeners.is_empty() {
             let sentence = "a node needs an address to listen on, such as 127.0.0.1:8080";
             return Err(NodeError::Option(sentence.to_owned()));
+        }
+        if let Some(take_over) = &self.take_over {
+            take_over.settle(&mut self.options)?;
         }
         self.options.check()?;
         self.options.check_strangers(&self.listeners)

@@ -2,14 +2,18 @@
 //! feature `redis`; without it `alone.rs` stands here.
 
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::counted::Counters;
 use super::{Node, NodeBuilder, NodeError, Options, PEER_SECRET_BYTES_MIN};
 use crate::app::contents::ContentStore;
 #[cfg(feature = "auth")]
 use crate::cluster::Revocations;
-use crate::cluster::{Advertised, ClusterSetup, ClusterTask, bus};
+use crate::cluster::{
+    Advertised, ClusterGates, ClusterSetup, ClusterState, ClusterTask, StandingCluster, bus,
+};
 use crate::redis::{RedisUrl, Settings};
 use crate::runtime::{ClusterAccess, Publisher};
 use crate::tasks;
@@ -155,6 +159,12 @@ impl Options {
         self.cluster.is_some()
     }
 
+    /// Which Redis, without a password.
+    pub(super) fn redis_shown(&self) -> String {
+        let shown = |it: &ClusterConfig| format!("{}, prefix {}", it.redis, it.prefix);
+        self.cluster.as_ref().map_or("none".to_owned(), shown)
+    }
+
     pub(super) fn peer_secret(&self) -> Option<&PeerSecret> {
         self.cluster.as_ref().and_then(|it| it.secret.as_ref())
     }
@@ -191,6 +201,7 @@ pub(super) struct ClusterMember {
     task: ClusterTask,
     /// At which what is published waits for the bus.
     pub(super) bus: Arc<BusHandle>,
+    resumed: Option<ClusterState>,
 }
 
 impl ClusterMember {
@@ -231,7 +242,21 @@ impl ClusterMember {
             task,
             // Before anybody can publish: the others are to hear of all of it.
             bus: bus::share(publisher),
+            resumed: None,
         }))
+    }
+
+    /// Goes on with what another process had, before anybody is told that this node is there.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) fn resume(&mut self, state: &[u8], publisher: &Publisher) -> std::io::Result<()> {
+        let state: ClusterState = rmp_serde::from_slice(state).map_err(std::io::Error::other)?;
+        let loaded = state.bus.loaded();
+        self.bus.set_loaded(loaded);
+        publisher.set_availability(loaded.availability());
+        self.resumed = Some(state);
+        Ok(())
     }
 
     /// What the cores have of it.
@@ -243,7 +268,8 @@ impl ClusterMember {
     }
 
     /// What is left for the control thread.
-    pub(super) fn work(self, node: &Node, store: Option<Arc<dyn ContentStore>>) -> ClusterWork {
+    pub(super) fn work(mut self, node: &Node, store: Option<Arc<dyn ContentStore>>) -> ClusterWork {
+        let resumed = self.resumed.take();
         let (shared, options) = (&node.shared, node.options());
         let (name, incarnation) = (options.node_name(), options.incarnation);
         let mut redis = Settings::new(self.config.redis, format!("pinfold-{name}-bus"));
@@ -266,6 +292,7 @@ impl ClusterMember {
                 uri_bytes_max: options.limits.uri_bytes_max,
             },
             bus: self.bus,
+            resumed,
         }
     }
 }
@@ -277,23 +304,53 @@ pub(super) struct ClusterWork {
     settings: bus::RedisSettings,
     log: bus::BusSetup,
     bus: Arc<BusHandle>,
+    /// What the process had in whose place this one goes on.
+    resumed: Option<ClusterState>,
 }
 
 impl ClusterWork {
     /// Starts the bus, and what this node tells the others of itself.
-    pub(super) fn start(self, publisher: &Publisher) {
-        tasks::spawn(bus::run(
-            self.settings,
-            self.log,
-            publisher.clone(),
-            self.bus,
-        ));
+    pub(super) fn start(self, publisher: &Publisher) -> Clustered {
+        let gates = Rc::<ClusterGates>::default();
+        let (bus_had, presence_had) = match self.resumed {
+            Some(ClusterState { bus, presence }) => (Some(bus), Some(presence)),
+            None => (None, None),
+        };
+        let door = (publisher.clone(), self.bus);
+        let (bus, carried) = bus::start(self.settings, self.log, door, gates.clone(), bus_had);
+        tasks::spawn(carried);
         let (all, some) = (publisher.clone(), publisher.clone());
-        tasks::spawn(self.task.run(
-            self.incarnation,
-            move || all.announce_all(),
-            move || some.verify_some(),
-        ));
+        let all: Box<dyn Fn()> = Box::new(move || all.announce_all());
+        let some: Box<dyn Fn()> = Box::new(move || some.verify_some());
+        let task = self.task;
+        let (context, carried) =
+            task.start(self.incarnation, (all, some), gates.clone(), presence_had);
+        tasks::spawn(carried);
+        Clustered(StandingCluster {
+            gates,
+            bus,
+            context,
+        })
+    }
+}
+
+/// It at work.
+pub(super) struct Clustered(StandingCluster);
+
+impl Clustered {
+    /// Redis is told nothing new from now on; what holds up a hand-over when the time is over.
+    pub(super) async fn quiesce(&self, until: Instant, insists: bool) -> Option<String> {
+        self.0.quiesce(until, insists).await
+    }
+
+    /// What this node has of its cluster, as it is written down.
+    pub(super) fn state(&self) -> Vec<u8> {
+        let written = rmp_serde::to_vec_named(&self.0.state());
+        written.expect("values with names can be written down")
+    }
+
+    pub(super) fn go_on(&self) {
+        self.0.go_on();
     }
 }
 

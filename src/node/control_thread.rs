@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_channel::oneshot;
 use monoio::time::sleep;
 
+use super::control_orders::ControlOrders;
 use super::{Node, NodeError, cluster, operators};
 use crate::runtime::{Alive, BEAT_EVERY, Driver, Publisher, run_alone};
 use crate::tasks;
@@ -37,6 +38,7 @@ struct ControlWork {
     operators: Option<operators::OperatorsWork>,
     cluster: Option<cluster::ClusterWork>,
     publisher: Publisher,
+    orders: ControlOrders,
     stop: oneshot::Receiver<()>,
     alive: Alive,
 }
@@ -52,6 +54,7 @@ impl ControlSetup<'_> {
             operators: self.operators,
             cluster: self.cluster,
             publisher: shared.publisher.clone(),
+            orders: shared.handover.control.clone().unwrap_or_default(),
             stop: stopped,
             alive: shared.watch.thread("control"),
         };
@@ -92,6 +95,7 @@ impl ControlWork {
             operators,
             cluster,
             publisher,
+            orders,
             stop,
             alive,
         } = self;
@@ -103,10 +107,9 @@ impl ControlWork {
                     sleep(BEAT_EVERY).await;
                 }
             });
-            if let Some(cluster) = cluster {
-                cluster.start(&publisher);
-            }
+            let clustered = cluster.map(|it| it.start(&publisher));
             let serving = operators.and_then(operators::OperatorsWork::start);
+            tasks::spawn(orders.obey(serving.clone(), clustered));
             // Dropped without a word it means the same.
             let _ = stop.await;
             if let Some(serving) = serving {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use super::cluster::Authorities;
 use super::counted::Counters;
-use super::{NodeError, Options};
+use super::hand_over::HandoverParts;
+use super::{NodeError, Options, STATE_KEY_BYTES};
+use crate::app::contents::ContentStore;
 use crate::clients::Commons;
 #[cfg(feature = "auth")]
 use crate::credentials::CredentialStore;
@@ -62,6 +64,9 @@ pub(super) struct NodeInner {
     pub(super) fell_back: bool,
     pub(super) drained: Arc<Milestone<()>>,
     pub(super) ended: Arc<Milestone<Result<(), NodeError>>>,
+    pub(super) store: Option<Arc<dyn ContentStore>>,
+    pub(super) state_key: [u8; STATE_KEY_BYTES],
+    pub(super) handover: HandoverParts,
 }
 
 /// How much there is of what clients share, and may be.
@@ -225,10 +230,24 @@ impl Node {
     /// # Errors
     /// The kernel refuses a handler, or a thread.
     pub fn obey_signals(&self, reload: impl FnMut() + Send + 'static) -> Result<(), NodeError> {
+        self.obey_signals_and_tell(reload, || ())
+    }
+
+    /// As [`obey_signals`](Node::obey_signals); `stopping` is called once, when the node begins to end for whatever reason.
+    pub(crate) fn obey_signals_and_tell(
+        &self,
+        reload: impl FnMut() + Send + 'static,
+        stopping: impl FnOnce() + Send + 'static,
+    ) -> Result<(), NodeError> {
         let NodeInner {
             watch, publisher, ..
         } = &*self.shared;
-        watch_signals(watch, publisher.clone(), Box::new(reload))
-            .map_err(|fault| NodeError::system("cannot watch signals", fault))
+        watch_signals(
+            watch,
+            publisher.clone(),
+            Box::new(reload),
+            Box::new(stopping),
+        )
+        .map_err(|fault| NodeError::system("cannot watch signals", fault))
     }
 }

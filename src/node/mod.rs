@@ -23,6 +23,8 @@ mod builder;
 mod check;
 #[cfg_attr(not(feature = "redis"), path = "alone.rs")]
 mod cluster;
+mod contents_copy;
+mod control_orders;
 mod control_thread;
 #[cfg_attr(not(feature = "metrics"), path = "uncounted.rs")]
 mod counted;
@@ -30,9 +32,12 @@ mod cpus;
 mod error;
 #[cfg_attr(not(feature = "otlp"), path = "unexported.rs")]
 mod exporting;
+mod facts;
+mod hand_over;
 mod handle;
 mod listen;
 mod names;
+mod node_state;
 #[cfg(feature = "admin")]
 mod observe;
 #[cfg_attr(not(feature = "admin"), path = "unattended.rs")]
@@ -45,6 +50,8 @@ mod start;
 #[cfg(feature = "metrics")]
 mod stats;
 mod store;
+mod take_over;
+mod travel;
 #[cfg(feature = "admin")]
 mod watching;
 
@@ -57,6 +64,8 @@ pub use self::cluster::ClusterConfig;
 #[cfg(feature = "redis")]
 pub(crate) use self::cluster::{advertised, prefix, resolve};
 pub use self::error::NodeError;
+pub use self::hand_over::{HandedOver, HandoverRefused, PauseTimes};
+pub(crate) use self::hand_over::{HandoverPlan, LastWords};
 pub use self::handle::{Node, NodeCounts};
 pub(crate) use self::names::{endpoint, host, node_from_host, node_name, origin};
 #[cfg(feature = "admin")]
@@ -66,3 +75,4 @@ pub use self::options::{
     STATE_KEY_BYTES, StateKey,
 };
 pub use self::sight::{ListedSession, NodeStats};
+pub(crate) use self::take_over::TakeOver;

@@ -4,6 +4,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::backend::NodeBackend;
 use super::check::socket_address;
@@ -14,7 +15,7 @@ use super::questions;
 use super::watching::Watching;
 use super::{Node, NodeBuilder, NodeError, Options};
 use crate::acceptor::{Acceptor, Listening};
-use crate::admin::{AdminPolicy, AdminTokens, LogControl, Token, serve_admin};
+use crate::admin::{AdminPolicy, AdminServer, AdminTokens, LogControl, Token};
 use crate::app::board::BoardLimits;
 use crate::app::contents::ContentStore;
 use crate::tasks;
@@ -166,6 +167,8 @@ impl Options {
 pub(super) struct Operators {
     listening: Listening,
     log: Option<Arc<dyn LogControl>>,
+    /// Keys under which items were published, as another process wrote them down.
+    keys: Vec<u8>,
 }
 
 impl Operators {
@@ -173,17 +176,41 @@ impl Operators {
     ///
     /// # Errors
     /// The port is in use, the kernel refuses the address, or anybody could publish there.
-    pub(super) fn open(options: &Options, parts: OperatorParts) -> Result<Option<Self>, NodeError> {
+    pub(super) fn open(
+        options: &Options,
+        parts: OperatorParts,
+        inherited: Option<Listening>,
+    ) -> Result<Option<Self>, NodeError> {
         let OperatorParts { listener, log } = parts;
+        if let Some(listening) = inherited {
+            return Ok(Some(Operators::new(listening, log)));
+        }
         let Some(given) = listener else {
             let bound = options.admin.address.map(bind_admin).transpose()?;
             let listening = bound.map(Listening::Own);
-            return Ok(listening.map(|listening| Operators { listening, log }));
+            return Ok(listening.map(|it| Operators::new(it, log)));
         };
         let unusable = |fault| NodeError::system("the admin listener cannot be used", fault);
         options.check_admin_address(given.local_addr().map_err(unusable)?)?;
         let listening = Listening::Given(given);
-        Ok(Some(Operators { listening, log }))
+        Ok(Some(Operators::new(listening, log)))
+    }
+
+    fn new(listening: Listening, log: Option<Arc<dyn LogControl>>) -> Self {
+        Operators {
+            listening,
+            log,
+            keys: Vec::new(),
+        }
+    }
+
+    /// Goes on with what another process had.
+    pub(super) fn resume(&mut self, keys: Vec<u8>) {
+        self.keys = keys;
+    }
+
+    pub(super) fn listening(&self) -> &Listening {
+        &self.listening
     }
 
     pub(super) fn address(&self) -> Option<SocketAddr> {
@@ -209,6 +236,7 @@ impl Operators {
         });
         Some(OperatorsWork {
             listening: self.listening,
+            keys: self.keys,
             policy: policy?,
             backend: NodeBackend {
                 node: node.clone(),
@@ -231,21 +259,24 @@ impl Operators {
 /// What the control thread does for them.
 pub(super) struct OperatorsWork {
     listening: Listening,
+    keys: Vec<u8>,
     policy: AdminPolicy,
     backend: NodeBackend,
 }
 
 impl OperatorsWork {
     pub(super) fn start(self) -> Option<Serving> {
-        match Acceptor::new(self.listening).map(Rc::new) {
+        match Acceptor::new(self.listening) {
             Ok(acceptor) => {
                 let backend = Rc::new(self.backend);
                 #[cfg(feature = "redis")]
                 if let Some(membership) = backend.membership.clone() {
                     tasks::spawn(questions::answer(backend.clone(), membership));
                 }
-                tasks::spawn(serve_admin(acceptor.clone(), backend, self.policy));
-                Some(Serving(acceptor))
+                let server = AdminServer::new(acceptor, backend, self.policy);
+                server.resume(&self.keys);
+                tasks::spawn(server.clone().serve());
+                Some(Serving(server))
             }
             Err(fault) => {
                 tracing::error!(%fault, "the admin listener ended: nobody can publish from outside");
@@ -260,10 +291,26 @@ impl OperatorsWork {
 }
 
 /// The listener at work.
-pub(super) struct Serving(Rc<Acceptor>);
+#[derive(Clone)]
+pub(super) struct Serving(Rc<AdminServer>);
 
 impl Serving {
     pub(super) async fn close(self) {
         self.0.close().await;
+    }
+
+    /// No requests are begun from now on; what holds up a hand-over when the time is over.
+    pub(super) async fn quiesce(&self, until: Instant, insists: bool) -> Option<String> {
+        let held_up = self.0.quiesce(until, insists).await;
+        (held_up > 0).then(|| format!("{held_up} × a request of an operator is under way"))
+    }
+
+    /// The keys under which items were published.
+    pub(super) fn state(&self) -> Vec<u8> {
+        self.0.state()
+    }
+
+    pub(super) fn go_on(&self) {
+        self.0.go_on();
     }
 }

@@ -1,7 +1,7 @@
 //! From options to threads, and from the last core's end to that of everything else.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -9,18 +9,23 @@ use std::time::Duration;
 #[cfg(feature = "auth")]
 use super::authentication;
 use super::cluster::{Authorities, ClusterMember, Membership};
+use super::control_orders::ControlOrders;
 use super::control_thread::{ControlSetup, ControlThread};
 use super::counted::Counters;
 use super::exporting::{SpanExport, SpanThread};
+use super::hand_over::{HandoverParts, HandoverPlan};
 use super::handle::NodeInner;
 use super::listen::Listeners;
-use super::operators::Operators;
+use super::operators::{OperatorParts, Operators};
+use super::take_over::{TakeOver, TakesParts, Taking};
 use super::{CORES_MAX, Node, NodeBuilder, NodeError, Options, STATE_KEY_BYTES, cpus};
+use crate::acceptor::Listening;
 use crate::app::contents::ContentStore;
 use crate::clients::Commons;
+use crate::handover::NodeConfiguration;
 use crate::runtime::{
-    Cores, CoresSetup, Driver, OwnSetup, StatsBoard, Watch, ends_within, open_files,
-    reserve_open_files,
+    ClusterAccess, CoreResume, Cores, CoresSetup, Driver, MakeHandler, OwnSetup, Publisher,
+    SpanSetup, StatsBoard, Watch, ends_within, open_files, reserve_open_files,
 };
 use crate::shard::RequestPolicy;
 
@@ -47,6 +52,8 @@ struct Plan {
     member: Option<ClusterMember>,
     counters: Counters,
     authorities: Authorities,
+    handover: HandoverParts,
+    taking: Option<Taking>,
     spans: SpanExport,
 }
 
@@ -56,12 +63,16 @@ impl NodeBuilder {
         self,
         on_listening: impl FnOnce(&Node) -> Result<(), NodeError>,
     ) -> Result<Node, NodeError> {
-        let publisher = self.publisher.clone();
-        self.start_or_leave_nothing(on_listening).inspect_err(|_| {
-            // For whoever publishes already.
-            publisher.stop_all();
-            publisher.set_ended();
-        })
+        let (publisher, take_over) = (self.publisher.clone(), self.take_over.clone());
+        self.start_or_leave_nothing(on_listening)
+            .inspect_err(|wrong| {
+                if let Some(take_over) = take_over {
+                    take_over.refuse(&wrong.to_string());
+                }
+                // For whoever publishes already.
+                publisher.stop_all();
+                publisher.set_ended();
+            })
     }
 
     fn start_or_leave_nothing(
@@ -74,6 +85,20 @@ impl NodeBuilder {
         let watch = Watch::new(publisher.clone(), plan.options.break_thread.clone())
             .map_err(|fault| NodeError::system("cannot watch signals", fault))?;
         let cores = Cores::start(&plan.setup, own, &watch)?;
+        let taken = match plan.taking.take() {
+            Some(taking) => {
+                let (member, operators) = (plan.member.as_mut(), plan.operators.as_mut());
+                Some(taking.finish(&publisher, member, operators))
+            }
+            None => None,
+        };
+        let taken = match taken.transpose() {
+            Ok(taken) => taken,
+            Err(wrong) => {
+                cores.abandon(&publisher);
+                return Err(wrong);
+            }
+        };
         let (hand_over, ending) = channel::<NodeShutdown>();
         let within = ends_within(plan.setup.drain);
         // Nothing comes if the node did not get as far as that.
@@ -109,6 +134,9 @@ impl NodeBuilder {
                 };
                 // The watchdog waits for it.
                 let _ = hand_over.send(ending);
+                if let Some(taken) = taken {
+                    taken.serving();
+                }
                 Ok(node)
             }
             Err(wrong) => {
@@ -130,56 +158,55 @@ impl Plan {
             listeners,
             operators,
             counters,
+            handover,
+            take_over,
             ..
         } = builder;
         let counters = Counters::of(&counters)?;
-        limit_connections(&mut options)?;
-        let operators = Operators::open(&options, operators)?;
-        let (driver, fell_back) = settle_driver(options.driver)?;
-        let cores = core_count(&options);
-        let Listeners {
-            of_cores,
-            addresses,
-        } = Listeners::open(&options, listeners, cores)?;
+        let (driver, fell_back) =
+            settle_options(&mut options, handover.as_ref(), take_over.as_ref())?;
+        let (listening, operators) =
+            open_sockets(&options, listeners, operators, take_over.as_ref())?;
+        let addresses = listening.addresses;
+        let admin = operators.as_ref().map(Operators::listening);
+        let mut handover = HandoverParts::of(handover, &listening.of_cores, admin)
+            .map_err(|fault| NodeError::system("no descriptor is left for a hand-over", fault))?;
         let authorities = Authorities::default();
         let member = ClusterMember::of(&options, &addresses, &counters, &authorities, &publisher)?;
+        let is_controlled = operators.is_some() || member.is_some();
+        handover.control = is_controlled.then(ControlOrders::default);
         let spans = SpanExport::of(&options);
         let access = member.as_ref().map(ClusterMember::access);
         let commons = Commons::new(&options.limits, options.trusted_proxies.clone());
         counters.show(&commons);
-        options.cores = cores;
-        options.name = Some(options.node_name());
-        options.drain = Some(options.drain_times());
-        #[cfg(feature = "auth")]
-        let credentials = authentication::start(&options, &publisher)?;
-        let setup = CoresSetup {
-            node: options.node_name(),
-            incarnation: options.incarnation,
+        let shares_board = access.is_some() && store.is_some();
+        let shared = (commons, access, spans.of_cores());
+        let setup = cores_setup(
+            &options,
+            &addresses,
             driver,
-            limits: options.limits,
-            commons,
-            gate: gate(&options, &addresses),
-            card: options.card(),
-            state_key: state_key(&options),
-            drain: options.drain_times(),
-            shares_board: access.is_some() && store.is_some(),
-            cluster: access,
-            tokio_workers: options.tokio_workers(),
-            blocking_threads: blocking_threads(&options, cores),
-            place_at_random: options.place_at_random,
-            make_handler,
             publisher,
-            stats: StatsBoard::new(cores),
-            spans: spans.of_cores(),
-            #[cfg(feature = "auth")]
-            credentials,
+            make_handler,
+            shared,
+        )?;
+        let setup = CoresSetup {
+            shares_board,
+            ..setup
         };
-        let pins = cpus::of_cores(options.pinning, cores);
-        let own = of_cores.into_iter().zip(pins);
+        let parts = TakesParts {
+            store: store.clone(),
+            #[cfg(feature = "auth")]
+            credentials: setup.credentials.clone(),
+        };
+        let (taking, resumes) = match take_over.map(|it| it.begin(parts)).transpose()? {
+            Some((taking, resumes)) => (Some(taking), resumes),
+            None => (None, Vec::new()),
+        };
+        let pins = cpus::of_cores(options.pinning, options.cores);
         Ok(Plan {
-            own: own
-                .map(|(listening, pin_to)| OwnSetup { listening, pin_to })
-                .collect(),
+            own: own_setups(listening.of_cores, pins, resumes),
+            handover,
+            taking,
             options,
             setup,
             addresses,
@@ -193,7 +220,7 @@ impl Plan {
         })
     }
 
-    fn node(&self, cores: &Cores, watch: &Watch) -> Node {
+    fn node(&mut self, cores: &Cores, watch: &Watch) -> Node {
         Node {
             shared: Arc::new(NodeInner {
                 options: self.options.clone(),
@@ -212,6 +239,9 @@ impl Plan {
                 fell_back: self.fell_back,
                 drained: cores.drained(),
                 ended: Arc::default(),
+                store: self.store.clone(),
+                state_key: self.setup.state_key,
+                handover: std::mem::take(&mut self.handover),
             }),
         }
     }
@@ -237,6 +267,94 @@ impl Plan {
         };
         setup.start().map(Some)
     }
+}
+
+/// What is left open in the options is decided, and it is seen that what this node takes over can go on with them.
+fn settle_options(
+    options: &mut Options,
+    handover: Option<&HandoverPlan>,
+    take_over: Option<&TakeOver>,
+) -> Result<(Driver, bool), NodeError> {
+    limit_connections(options)?;
+    let (driver, fell_back) = settle_driver(options.driver)?;
+    if let Some(take_over) = take_over {
+        let application = handover.map_or("", |it| &it.application);
+        let now = NodeConfiguration::of(options, driver, application);
+        take_over.check(&now, options)?;
+    }
+    options.cores = core_count(options);
+    options.name = Some(options.node_name());
+    options.drain = Some(options.drain_times());
+    Ok((driver, fell_back))
+}
+
+/// What a node listens on: sockets of its own, or those that it takes over.
+fn open_sockets(
+    options: &Options,
+    listeners: Vec<TcpListener>,
+    operators: OperatorParts,
+    take_over: Option<&TakeOver>,
+) -> Result<(Listeners, Option<Operators>), NodeError> {
+    let inherited = take_over.map(TakeOver::listeners).transpose()?;
+    let (inherited, admin) = inherited.map_or((None, None), |(it, admin)| (Some(it), admin));
+    // First of all: a port in use is told before anything else is bound.
+    let operators = Operators::open(options, operators, admin)?;
+    let listening = match inherited {
+        Some(inherited) => inherited,
+        None => Listeners::open(options, listeners, options.cores)?,
+    };
+    Ok((listening, operators))
+}
+
+/// What all cores have in common; whether their board is others', too, is not decided here.
+fn cores_setup(
+    options: &Options,
+    addresses: &[SocketAddr],
+    driver: Driver,
+    publisher: Publisher,
+    make_handler: MakeHandler,
+    (commons, cluster, spans): (Arc<Commons>, Option<ClusterAccess>, SpanSetup),
+) -> Result<CoresSetup, NodeError> {
+    #[cfg(feature = "auth")]
+    let credentials = authentication::start(options, &publisher)?;
+    Ok(CoresSetup {
+        node: options.node_name(),
+        incarnation: options.incarnation,
+        driver,
+        limits: options.limits,
+        commons,
+        gate: gate(options, addresses),
+        card: options.card(),
+        state_key: state_key(options),
+        drain: options.drain_times(),
+        shares_board: false,
+        cluster,
+        tokio_workers: options.tokio_workers(),
+        blocking_threads: blocking_threads(options, options.cores),
+        place_at_random: options.place_at_random,
+        make_handler,
+        publisher,
+        stats: StatsBoard::new(options.cores),
+        spans,
+        #[cfg(feature = "auth")]
+        credentials,
+    })
+}
+
+fn own_setups(
+    of_cores: Vec<Vec<Listening>>,
+    pins: impl IntoIterator<Item = Option<core_affinity::CoreId>>,
+    resumes: Vec<CoreResume>,
+) -> Vec<OwnSetup> {
+    let resumes = resumes.into_iter().map(Some);
+    let resumes = resumes.chain(std::iter::repeat_with(|| None));
+    let own = of_cores.into_iter().zip(pins).zip(resumes);
+    own.map(|((listening, pin_to), resume)| OwnSetup {
+        listening,
+        pin_to,
+        resume,
+    })
+    .collect()
 }
 
 /// What is left to be done when the last core has come to its end.

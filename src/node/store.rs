@@ -7,18 +7,22 @@ use std::time::Instant;
 
 use crate::app::contents::{Change, ContentStore, Contents, StoreRefused};
 use crate::log_throttle::LogThrottle;
+use crate::runtime::ContentChanges;
 use crate::wire::uri::{NotAUri, normal};
 
 pub(super) struct GuardedStore {
     store: Arc<dyn ContentStore>,
+    /// For a copy of all of them.
+    changes: Arc<ContentChanges>,
     log: Mutex<LogThrottle>,
     started: Instant,
 }
 
 impl GuardedStore {
-    pub(super) fn new(store: Arc<dyn ContentStore>) -> Self {
+    pub(super) fn new(store: Arc<dyn ContentStore>, changes: Arc<ContentChanges>) -> Self {
         GuardedStore {
             store,
+            changes,
             log: Mutex::default(),
             started: Instant::now(),
         }
@@ -53,6 +57,7 @@ impl ContentStore for GuardedStore {
 
     fn put(&self, uri: &str, contents: Option<Contents>) -> Result<Change, StoreRefused> {
         let put = self.ask(|store| store.put(uri, contents));
+        self.changes.note(uri);
         put.unwrap_or(Err(StoreRefused::Failed))
     }
 

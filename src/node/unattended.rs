@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::cluster::{BusHandle, Membership};
 use super::{Node, NodeError, Options};
+use crate::acceptor::Listening;
 use crate::app::contents::ContentStore;
 
 #[derive(Default)]
@@ -20,8 +22,20 @@ impl Options {
 pub(super) enum Operators {}
 
 impl Operators {
-    pub(super) fn open(_: &Options, _: OperatorParts) -> Result<Option<Self>, NodeError> {
+    pub(super) fn open(
+        _: &Options,
+        _: OperatorParts,
+        _: Option<Listening>,
+    ) -> Result<Option<Self>, NodeError> {
         Ok(None)
+    }
+
+    pub(super) fn resume(&mut self, _: Vec<u8>) {
+        match *self {}
+    }
+
+    pub(super) fn listening(&self) -> &Listening {
+        match *self {}
     }
 
     pub(super) fn address(&self) -> Option<SocketAddr> {
@@ -47,10 +61,23 @@ impl OperatorsWork {
     }
 }
 
+#[derive(Clone)]
 pub(super) enum Serving {}
 
 impl Serving {
     pub(super) async fn close(self) {
         match self {}
+    }
+
+    pub(super) async fn quiesce(&self, _: Instant, _: bool) -> Option<String> {
+        match *self {}
+    }
+
+    pub(super) fn state(&self) -> Vec<u8> {
+        match *self {}
+    }
+
+    pub(super) fn go_on(&self) {
+        match *self {}
     }
 }

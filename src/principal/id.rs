@@ -3,13 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 /// A principal in sixteen bytes: what sessions, streams and calls are bound to. Two are equal if issuer and subject are.
 ///
 /// It is half of a SHA-256: whoever wants to be somebody else has to find a second text for a given digest. Nodes agree
 /// on it, and it tells nobody who is meant.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PrincipalId([u8; 16]);
 
 impl PrincipalId {

@@ -3,6 +3,8 @@
 //! Every task of a core's thread holds an `Rc<Core>`, most of them as a [`CoreDriver`]. A task that hands the shard something
 //! calls [`CoreDriver::pump`] afterwards. No task holds a borrow across an await or while the application runs.
 
+mod travel;
+
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream as StdStream};
@@ -18,6 +20,7 @@ use super::core_message::CoreMessage;
 use super::endings::{self, SessionEndings};
 use super::engine::{CoreDriver, SCRATCH_BYTES};
 use super::forward::{CoreAction, Forwarding};
+use super::gate::Gate;
 #[cfg(feature = "auth")]
 use super::identify;
 use super::publisher::Publisher;
@@ -25,6 +28,7 @@ use super::readiness::{self, Readiness};
 use super::seal::Sealer;
 use super::sockets::Sockets;
 use super::trace_sink::TraceSinks;
+use super::unsent::UnsentWrites;
 use super::{clock, link, questions, serve, socket};
 use crate::budget::Charge;
 use crate::clients::{Client, Ticket};
@@ -33,7 +37,6 @@ use crate::credentials::CredentialStore;
 use crate::forward::{Departing, EXCHANGE_BYTES};
 use crate::log_throttle::LogThrottles;
 use crate::shard::{CallKey, Closed, ConnectionKey, Effect, MissReason, Shard, TooMany};
-use crate::tasks;
 
 pub(super) struct Core {
     pub(super) number: u16,
@@ -49,6 +52,9 @@ pub(super) struct Core {
     pub(super) credentials: Option<Arc<CredentialStore>>,
     pub(super) readiness: Readiness,
     pub(super) sockets: Sockets,
+    /// Shut while it is about to stand still: nothing is read.
+    pub(super) quiet: Gate,
+    pub(super) unsent: UnsentWrites,
     pub(super) calls: Calls,
     pumping: Cell<bool>,
     /// Connections that came a moment ago: whether there is something to be read is known when all of theirs is done.
@@ -87,6 +93,8 @@ impl Core {
             credentials: None,
             readiness: Readiness::new()?,
             sockets: Sockets::default(),
+            quiet: Gate::default(),
+            unsent: UnsentWrites::default(),
             calls: Calls::default(),
             pumping: Cell::new(false),
             begun: RefCell::default(),
@@ -184,6 +192,28 @@ impl Core {
         Some(matches!(read, Ok(0)))
     }
 
+    pub(super) fn watch_if_wanted(self: &Rc<Self>, key: ConnectionKey) {
+        if self.shard.borrow().wants_bytes(key) {
+            self.watch(key);
+        }
+    }
+
+    /// A connection that has just come with all of its state: also if its client sends nothing more, that it breaks is to be seen.
+    pub(super) fn watch_again(self: &Rc<Self>, key: ConnectionKey) {
+        let (wanted, ended) = {
+            let shard = self.shard.borrow();
+            (shard.wants_bytes(key), shard.has_input_ended(key))
+        };
+        if wanted || ended {
+            self.watch(key);
+        }
+        if ended {
+            self.sockets.with(key, |stream| {
+                self.readiness.watch_end(readiness::data_of(key), stream);
+            });
+        }
+    }
+
     fn watch(self: &Rc<Self>, key: ConnectionKey) {
         let watched = self.sockets.with(key, |stream| {
             self.readiness.watch(readiness::data_of(key), stream)
@@ -197,9 +227,9 @@ impl Core {
         }
     }
 
-    /// Requests of clients here that other nodes answer.
+    /// Requests of clients here that other nodes are to answer, and have not.
     pub(super) fn forwarded(&self) -> usize {
-        self.forwarding.as_ref().map_or(0, |it| it.count())
+        self.forwarding.as_ref().map_or(0, |it| it.held_up())
     }
 
     /// All that the shard, and what is passed on, want done now.
@@ -233,52 +263,6 @@ impl Core {
         if let Some(waker) = self.fanout.take() {
             waker.wake();
         }
-    }
-
-    /// Writes what the kernel takes now; a task writes the rest.
-    pub(super) fn write(self: &Rc<Self>, key: ConnectionKey, bytes: &mut Vec<u8>) {
-        if self.write_some(key, bytes) {
-            self.shard.borrow_mut().handle_written(clock::now(), key, 0);
-        }
-    }
-
-    /// True if all was written. If not, the shard knows already.
-    pub(super) fn write_some(self: &Rc<Self>, key: ConnectionKey, bytes: &mut Vec<u8>) -> bool {
-        let Some(sent) = self.sockets.with(key, |stream| socket::send(stream, bytes)) else {
-            return false;
-        };
-        let count = match sent {
-            Ok(count) if count == bytes.len() => return true,
-            Ok(count) => count,
-            Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(_) => {
-                self.shard.borrow_mut().handle_disconnect(clock::now(), key);
-                return false;
-            }
-        };
-        self.shard
-            .borrow_mut()
-            .handle_written(clock::now(), key, bytes.len() - count);
-        if !self.shard.borrow().is_open(key) {
-            // There was no room for the rest.
-            return false;
-        }
-        match self.sockets.with(key, |stream| {
-            socket::on_the_ring(socket::duplicate(stream)?)
-        }) {
-            Some(Ok(stream)) => {
-                let rest = bytes.split_off(count);
-                tasks::spawn(serve::write(self.clone(), key, stream, rest));
-            }
-            Some(Err(fault)) => {
-                if let Some(unlogged) = self.may_log("wait") {
-                    tracing::warn!(%fault, unlogged, "a slow reader was dropped: its connection could not be waited for");
-                }
-                self.shard.borrow_mut().handle_disconnect(clock::now(), key);
-            }
-            None => {}
-        }
-        false
     }
 
     fn execute(self: &Rc<Self>, effect: Effect) {
@@ -424,6 +408,7 @@ impl Core {
 
     fn take_socket(&self, key: ConnectionKey) -> Option<StdStream> {
         let stream = self.sockets.take(key)?;
+        self.unsent.forget(key);
         // Not left to closing: another descriptor of the same connection may live on.
         self.readiness.unwatch(&stream);
         Some(stream)
@@ -445,9 +430,7 @@ impl CoreDriver for Core {
             let Some(key) = self.begun.borrow_mut().pop() else {
                 break;
             };
-            if self.shard.borrow().wants_bytes(key) {
-                self.watch(key);
-            }
+            self.watch_if_wanted(key);
         }
         self.pumping.set(false);
         if let Some(forwarding) = &self.forwarding {
@@ -456,6 +439,10 @@ impl CoreDriver for Core {
         if self.shard.borrow().has_fanout() {
             self.wake_fanout();
         }
+    }
+
+    fn unsent(&self) -> &UnsentWrites {
+        &self.unsent
     }
 
     fn may_log(&self, kind: &'static str) -> Option<u64> {

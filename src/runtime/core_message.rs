@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_channel::oneshot;
 
+use super::standstill_orders::{FreezeOrder, QuiesceOrder};
 use super::trace_sink::TraceSink;
 use crate::app::call::{Availability, Notice, NotifyRefused};
 #[cfg(feature = "auth")]
@@ -80,6 +81,12 @@ pub(super) enum CoreMessage {
     Report,
     /// Whether new clients should come, as far as others know.
     Available(Availability),
+    /// Read and accept nothing for now.
+    Quiesce(QuiesceOrder),
+    /// And again.
+    GoOn,
+    /// Stand still, for another process to take this core's place.
+    Freeze(FreezeOrder),
     /// Take leave of who is here, and go on.
     Drain,
     /// Finish what is under way and end.

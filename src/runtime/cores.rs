@@ -24,6 +24,7 @@ use super::ring::Driver;
 use super::seal::Sealer;
 use super::secrets;
 use super::spans::{CoreSpans, SpanSetup};
+use super::standstill_orders::CoreResume;
 use super::stats::StatsBoard;
 use super::thread::{self, CoreSetup};
 use super::tokio::Tokio;
@@ -80,6 +81,8 @@ pub(crate) struct CoresSetup {
 pub(crate) struct OwnSetup {
     pub(crate) listening: Vec<Listening>,
     pub(crate) pin_to: Option<core_affinity::CoreId>,
+    /// It takes the place of a core of another process.
+    pub(crate) resume: Option<CoreResume>,
 }
 
 /// Those that run.
@@ -131,6 +134,7 @@ impl Cores {
                 beats: alive.beats(),
                 tokio: tokio.clone(),
                 stats: setup.stats.clone(),
+                resume: own.resume,
             };
             match start_core(
                 setup.clone(),

@@ -10,6 +10,7 @@ use super::blocking::BlockingPool;
 use super::calls::Calls;
 use super::publisher::Publisher;
 use super::seal::Sealer;
+use super::unsent::UnsentWrites;
 use crate::shard::{CallKey, Shard};
 
 /// What one read brings at most.
@@ -27,6 +28,8 @@ pub(super) trait CoreDriver: 'static {
         self.pump();
         answer
     }
+
+    fn unsent(&self) -> &UnsentWrites;
 
     /// Some: a fault of this kind is to be logged, and so many before it were not.
     fn may_log(&self, kind: &'static str) -> Option<u64>;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_channel::oneshot;
 
 use super::clock;
+use super::content_changes::ContentChanges;
 use super::core_message::{CoreMailbox, CoreMessage, core_mailbox};
 use crate::app::call::{Availability, Notice, NotifyRefused, Topic};
 use crate::app::contents::{Change, Contents};
@@ -45,6 +46,8 @@ struct PublisherInner {
     /// The newest offset that was given. Held while the messages are posted: the order of offsets is the order in
     /// every mailbox.
     last_offset: Mutex<u64>,
+    /// For a copy of the application's contents.
+    contents: Arc<ContentChanges>,
     /// Unset: this node has its log for itself.
     log: OnceLock<Arc<dyn SharedLog>>,
 }
@@ -92,6 +95,7 @@ impl Publisher {
                 ended: AtomicBool::new(false),
                 impaired: AtomicBool::new(false),
                 last_offset: Mutex::new(0),
+                contents: Arc::default(),
                 log: OnceLock::new(),
             }),
         }
@@ -251,6 +255,7 @@ impl Publisher {
     /// What a write to this node's contents changed.
     pub(super) fn publish_contents(&self, uri: &str, contents: Option<&Contents>, change: Change) {
         let own = normal(uri).unwrap_or(Cow::Borrowed(uri));
+        self.shared.contents.note(&own);
         if let Some(log) = self.shared.log.get() {
             return log.publish_contents(&own, contents.cloned(), change);
         }
@@ -287,6 +292,11 @@ impl Publisher {
         principal: Option<PrincipalId>,
         topics: Vec<Topic>,
     ) -> std::ops::Range<u64> {
+        for topic in &topics {
+            if let Topic::Resource(uri) = topic {
+                self.shared.contents.note(uri);
+            }
+        }
         let mut last_offset = self.lock();
         let first = floor.max(*last_offset + 1);
         let published = clock::now();
@@ -411,7 +421,18 @@ impl Publisher {
         *self.lock()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, u64> {
+    /// Which contents have changed, for whoever copies them.
+    pub(crate) fn content_changes(&self) -> &Arc<ContentChanges> {
+        &self.shared.contents
+    }
+
+    /// Goes on in the log of another process.
+    pub(crate) fn continue_from(&self, last_offset: u64) {
+        let mut own = self.lock();
+        *own = (*own).max(last_offset);
+    }
+
+    pub(super) fn lock(&self) -> std::sync::MutexGuard<'_, u64> {
         self.shared
             .last_offset
             .lock()

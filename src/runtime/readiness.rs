@@ -15,6 +15,7 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 
+use super::gate::Gate;
 use super::socket;
 use crate::forward::SocketInterest;
 use crate::shard::ConnectionKey;
@@ -102,13 +103,19 @@ impl Readiness {
     }
 }
 
-/// Tells of every connection that has something, for ever; what is told may be over when it is.
-pub(super) async fn run(readiness: &Readiness, mut on_ready: impl FnMut(u64)) -> io::Result<()> {
+/// Tells of every connection that has something, for ever; what is told may be over when it is. While the gate is shut nothing is
+/// told.
+pub(super) async fn run(
+    readiness: &Readiness,
+    gate: &Gate,
+    mut on_ready: impl FnMut(u64),
+) -> io::Result<()> {
     // monoio waits for sockets only; to the kernel a descriptor is a descriptor.
     let set: TcpStream = socket::on_the_ring(readiness.set.as_fd().try_clone_to_owned()?)?;
     let mut ready = Vec::with_capacity(BATCH);
     loop {
         set.readable(false).await?;
+        gate.pass().await;
         readiness.collect(&mut ready)?;
         for event in &ready {
             on_ready({ event.data }.u64());

@@ -8,30 +8,21 @@ use std::time::Duration;
 use futures_channel::oneshot;
 use monoio::net::TcpStream;
 
+use super::clock;
 use super::engine::CoreDriver;
-use super::{clock, socket};
+use super::unsent::Sent;
 use crate::budget::Charge;
 use crate::shard::{ConnectionKey, Look, Millis};
 use crate::tasks;
 
 /// Writes what the kernel did not take at once.
-pub(super) async fn write(
-    core: Rc<impl CoreDriver>,
-    key: ConnectionKey,
-    stream: TcpStream,
-    bytes: Vec<u8>,
-) {
-    let mut written = 0;
-    while written < bytes.len() {
+pub(super) async fn write(core: Rc<impl CoreDriver>, key: ConnectionKey, stream: TcpStream) {
+    loop {
         let ready = stream.writable(false).await;
-        if !core.shard().borrow().is_open(key) {
-            return;
-        }
-        match ready.and_then(|()| socket::send(&stream, &bytes[written..])) {
-            Ok(count) => {
-                written += count;
-                core.shard().borrow_mut().handle_progress(clock::now(), key);
-            }
+        match ready.and_then(|()| core.unsent().send(key, &stream)) {
+            Ok(Sent::All) => break,
+            Ok(Sent::Some) => core.shard().borrow_mut().handle_progress(clock::now(), key),
+            Ok(Sent::Gone) => return,
             Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => {
                 return core.with_shard(|shard| shard.handle_disconnect(clock::now(), key));

@@ -57,7 +57,15 @@ struct SignalFlags {
     nothing: Arc<AtomicBool>,
 }
 
-pub(crate) fn watch(watch: &Watch, publisher: Publisher, reload: Reload) -> io::Result<()> {
+/// Says that the node begins to end.
+pub(crate) type Stopping = Box<dyn FnOnce() + Send>;
+
+pub(crate) fn watch(
+    watch: &Watch,
+    publisher: Publisher,
+    reload: Reload,
+    stopping: Stopping,
+) -> io::Result<()> {
     let (woken, wake) = UnixStream::pair()?;
     woken.set_read_timeout(Some(BEAT_EVERY))?;
     let asked = SignalFlags {
@@ -87,7 +95,7 @@ pub(crate) fn watch(watch: &Watch, publisher: Publisher, reload: Reload) -> io::
         .name("signals".into())
         .spawn(move || {
             let beats = alive.beats();
-            wait(&beats, woken, &asked, &publisher, reload);
+            wait(&beats, woken, &asked, &publisher, reload, stopping);
             alive.ended();
         })?;
     Ok(())
@@ -99,7 +107,9 @@ fn wait(
     asked: &SignalFlags,
     publisher: &Publisher,
     mut reload: Reload,
+    stopping: Stopping,
 ) {
+    let mut stopping = Some(stopping);
     let mut throttle = LogThrottle::default();
     let mut logged_end = false;
     let take = |flag: &AtomicBool| flag.swap(false, Ordering::Relaxed);
@@ -108,6 +118,11 @@ fn wait(
             publisher.stop_all();
             logged_end = true;
             tracing::info!("stopping; once more to stop at once");
+        }
+        if publisher.is_stopping()
+            && let Some(stopping) = stopping.take()
+        {
+            stopping();
         }
         if take(&asked.reload) {
             reload();

@@ -91,6 +91,12 @@ pub(crate) fn limit_unsent(socket: &impl AsFd, bytes: usize) -> io::Result<()> {
     }
 }
 
+/// No program that this process starts has this connection as well: one that the ring has accepted would be inherited.
+pub(crate) fn keep_to_itself(stream: &impl AsRawFd) {
+    // It is open, and the kernel refuses nothing else.
+    let _ = rustix::io::fcntl_setfd(borrow(stream), rustix::io::FdFlags::CLOEXEC);
+}
+
 /// Takes a connection that was just accepted, and that no operation waits for, off the ring.
 pub(super) fn off_the_ring(stream: TcpStream) -> StdStream {
     // SAFETY: `into_raw_fd` gives up an open descriptor that nobody else owns.
@@ -111,4 +117,36 @@ pub(super) fn on_the_ring(descriptor: OwnedFd) -> io::Result<TcpStream> {
 /// Out of descriptors.
 pub(super) fn duplicate(stream: &impl AsRawFd) -> io::Result<OwnedFd> {
     borrow(stream).try_clone_to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener as StdListener;
+
+    use monoio::net::TcpListener;
+
+    use super::*;
+    use crate::runtime::{Driver, run_alone};
+
+    #[test]
+    fn a_connection_that_the_programs_of_this_process_inherit() {
+        let mut drivers = vec![Driver::Epoll];
+        // Where there is a ring.
+        drivers.extend(io_uring::IoUring::new(8).is_ok().then_some(Driver::Uring));
+        for driver in drivers {
+            let listener = StdListener::bind("127.0.0.1:0").expect("a free port");
+            let address = listener.local_addr().expect("it is bound");
+            let ended = run_alone(driver, async move {
+                let nonblocking = monoio::utils::is_legacy();
+                listener.set_nonblocking(nonblocking).expect("a socket");
+                let listener = TcpListener::from_std(listener).expect("a runtime");
+                let _client = StdStream::connect(address).expect("it listens");
+                let (stream, _) = listener.accept().await.expect("somebody came");
+                keep_to_itself(&stream);
+                let flags = rustix::io::fcntl_getfd(borrow(&stream)).expect("it is open");
+                assert!(flags.contains(rustix::io::FdFlags::CLOEXEC), "{driver:?}");
+            });
+            ended.expect("a runtime");
+        }
+    }
 }

@@ -15,6 +15,8 @@ use super::drain_barrier::DrainBarrier;
 use super::engine::CoreDriver;
 use super::not_started::{NotStarted, cannot_run};
 use super::ring::Driver;
+use super::standstill::{self, Resumed};
+use super::standstill_orders::CoreResume;
 use super::stats::{StatsBoard, TICKS_TO_COPY};
 use super::tokio::Tokio;
 use super::turns::WakeRelay;
@@ -48,6 +50,9 @@ pub(crate) fn ends_within(times: DrainTimes) -> Duration {
 /// How often a node that drains says how far it is: about every second.
 const TICKS_TO_PROGRESS: u32 = 16;
 
+/// A core, what it accepts from, and whom it goes on with that were another process's.
+type OpenCore = (Rc<Core>, Rc<[Acceptor]>, Resumed);
+
 /// Why a core that ran cannot go on.
 type CoreFault = Rc<Cell<Option<io::Error>>>;
 
@@ -65,6 +70,8 @@ pub(super) struct CoreSetup {
     pub(super) beats: Beats,
     pub(super) tokio: Tokio,
     pub(super) stats: StatsBoard,
+    /// It takes the place of a core of another process.
+    pub(super) resume: Option<CoreResume>,
 }
 
 /// Serves until the core is told to stop. `make_core` runs on this thread: nothing of a core is ever elsewhere. `report`
@@ -94,9 +101,23 @@ pub(super) fn run(
     let (ended, end) = oneshot::channel();
     let work = || {
         runtime.block_on(tasks::run(async move {
-            match open(std::mem::take(&mut core_setup.listening), make_core) {
-                Ok((core, acceptors)) => {
+            let listening = std::mem::take(&mut core_setup.listening);
+            match open(listening, make_core, &core_setup) {
+                Ok((core, acceptors, resumed)) => {
                     report(Ok(()));
+                    // What it had is here, and not its own before that process says so.
+                    let departure = &core_setup.departure;
+                    let resume = core_setup.resume.as_ref();
+                    let may_serve =
+                        resume.is_none_or(|it| standstill::wait_for(&it.go, departure).is_some());
+                    if !may_serve {
+                        return Ok(());
+                    }
+                    resumed.begin(&core);
+                    if let Some(resume) = resume {
+                        // Who wants to know waits for a while.
+                        let _ = resume.serves.send(clock::machine_ns());
+                    }
                     let served = serve(core, acceptors, Rc::new(core_setup));
                     // A task like the others: nothing of a core is left if one of them panics.
                     tasks::spawn(async move { ended.send(served.await) });
@@ -119,11 +140,17 @@ pub(super) fn run(
 fn open(
     listening: Vec<Listening>,
     make_core: impl FnOnce() -> Result<Core, NotStarted>,
-) -> Result<(Rc<Core>, Rc<[Acceptor]>), NotStarted> {
+    core_setup: &CoreSetup,
+) -> Result<OpenCore, NotStarted> {
     let core = Rc::new(make_core()?);
     let acceptors = listening.into_iter().map(Acceptor::new);
     let acceptors = acceptors.collect::<io::Result<Rc<[Acceptor]>>>();
-    Ok((core, acceptors.map_err(cannot_run)?))
+    let acceptors = acceptors.map_err(cannot_run)?;
+    let resumed = match &core_setup.resume {
+        Some(resume) => standstill::resume(&core, resume, &core_setup.departure),
+        None => Ok(Resumed::default()),
+    };
+    Ok((core, acceptors, resumed.map_err(cannot_run)?))
 }
 
 async fn serve(
@@ -141,7 +168,8 @@ async fn serve(
         tasks::spawn(accept(core.clone(), acceptors.clone(), number, place_among));
     }
     let (stop, stopped) = oneshot::channel();
-    tasks::spawn(take_messages(core.clone(), core_setup.clone(), stop));
+    let messages = take_messages(core.clone(), acceptors.clone(), core_setup.clone(), stop);
+    tasks::spawn(messages);
     // Messages are taken to the end: what is published meanwhile is heard by who is still here.
     let _ = stopped.await;
     finish(&core, &core_setup).await;
@@ -170,6 +198,7 @@ async fn accept(
                 continue;
             }
         };
+        socket::keep_to_itself(&stream);
         let stream = socket::off_the_ring(stream);
         let target = place_among.map_or(core.number, |count| (random() % u32::from(count)) as u16);
         if target == core.number {
@@ -198,7 +227,7 @@ async fn watch<Work: Future<Output = io::Result<()>>>(
 
 async fn read(core: Rc<Core>) -> io::Result<()> {
     let on_ready = |data| core.read_once(readiness::key_of(data));
-    readiness::run(&core.readiness, on_ready).await
+    readiness::run(&core.readiness, &core.quiet, on_ready).await
 }
 
 async fn pass_on(core: Rc<Core>) -> io::Result<()> {
@@ -210,21 +239,29 @@ fn random() -> u32 {
     getrandom::u32().expect("Linux has random bytes once it has booted")
 }
 
-async fn take_messages(core: Rc<Core>, core_setup: Rc<CoreSetup>, stop: oneshot::Sender<()>) {
+async fn take_messages(
+    core: Rc<Core>,
+    acceptors: Rc<[Acceptor]>,
+    core_setup: Rc<CoreSetup>,
+    stop: oneshot::Sender<()>,
+) {
     let mut stop = Some(stop);
     loop {
-        for message in core
-            .publisher
-            .mailbox(core.number.into())
-            .collect()
-            .await
-            .messages
-        {
+        let mailbox = core.publisher.mailbox(core.number.into());
+        let mut messages = mailbox.collect().await.messages.into_iter();
+        while let Some(message) = messages.next() {
             match message {
                 CoreMessage::Drain => begin_drain(&core, &core_setup),
                 CoreMessage::Stop => {
                     // A second one finds nobody who waits.
                     let _ = stop.take().map(|stop| stop.send(()));
+                }
+                CoreMessage::Quiesce(order) => {
+                    tasks::spawn(standstill::quiesce(core.clone(), acceptors.clone(), order));
+                }
+                CoreMessage::GoOn => standstill::go_on(&core, &acceptors),
+                CoreMessage::Freeze(order) => {
+                    standstill::freeze(&core, &order, messages.len() > 0);
                 }
                 message => take_message(&core, message),
             }
@@ -291,7 +328,11 @@ fn take_message(core: &Rc<Core>, message: CoreMessage) {
         CoreMessage::Announce => core.shard.borrow_mut().handle_announce(),
         CoreMessage::Verify => core.shard.borrow_mut().handle_verify(),
         CoreMessage::Report => report(core),
-        CoreMessage::Drain | CoreMessage::Stop => {}
+        CoreMessage::Drain
+        | CoreMessage::Stop
+        | CoreMessage::Quiesce(_)
+        | CoreMessage::GoOn
+        | CoreMessage::Freeze(_) => {}
     }
 }
 
@@ -325,7 +366,7 @@ async fn tick(core: Rc<Core>, core_setup: Rc<CoreSetup>) {
         core.shard
             .borrow_mut()
             .handle_clock(clock::now(), clock::unix_ms());
-        if late > CATCH_UP_AFTER {
+        if late > CATCH_UP_AFTER && !core.quiet.is_shut() {
             catch_up(&core, &core_setup, &relay).await;
         }
         let impaired = core.publisher.is_impaired();

@@ -143,6 +143,28 @@ impl<T, K> Arena<T, K> {
         index
     }
 
+    /// An entry that had this key in an arena whose place this one takes, or in this one: it has it again. Whoever does this has
+    /// looked that [nobody is there](Arena::in_slot), and that the index is bounded; slots that are jumped over are used again
+    /// after [`list_vacant`](Arena::list_vacant), which is to be called when all entries are here.
+    pub(crate) fn insert_again(&mut self, key: Key<K>, value: T) -> Key<K> {
+        while self.slot_count <= key.index as usize {
+            self.add_slot();
+        }
+        self.count_from(key.generation.wrapping_add(1).max(1));
+        if let Some(slot) = self.slot_mut(key.index) {
+            debug_assert!(slot.entry.is_none(), "somebody is there");
+            slot.generation = key.generation;
+            slot.entry = Some(value);
+        }
+        key
+    }
+
+    /// Finds out which slots have no entry.
+    pub(crate) fn list_vacant(&mut self) {
+        let slots = (0..self.slot_count as u32).rev();
+        self.vacant = slots.filter(|&it| self.in_slot(it).is_none()).collect();
+    }
+
     /// What the next entry's generation is.
     pub(crate) fn next_generation(&self) -> u32 {
         self.next_generation
@@ -304,6 +326,23 @@ mod tests {
         assert_eq!(arena.insert(4).generation, 31, "no generation comes twice");
         let all: Vec<u32> = arena.iter().map(|(_, &it)| it).collect();
         assert_eq!((all.len(), arena.len()), (4, 4));
+    }
+
+    #[test]
+    fn entries_that_take_the_places_that_they_had_in_any_order() {
+        let mut arena: Arena<_> = Arena::default();
+        let (far, near) = (Key::<u32>::from_parts(70, 9), Key::from_parts(2, 30));
+        arena.insert_again(far, 1);
+        arena.insert_again(near, 2);
+        arena.list_vacant();
+        assert_eq!((arena.len(), arena.slot_count()), (2, 71));
+        assert_eq!((arena.get(far), arena.get(near)), (Some(&1), Some(&2)));
+        let next = arena.insert(4);
+        assert_eq!(
+            (next.index, next.generation),
+            (0, 31),
+            "no generation comes twice"
+        );
     }
 
     #[test]

@@ -14,6 +14,9 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::arena::Key;
 use super::fields::RequestFields;
 use super::messages::{error_message, result_message};
@@ -50,6 +53,16 @@ impl<T> From<Key<T>> for AnswerOwner {
 }
 
 impl AnswerOwner {
+    /// As it was taken apart before.
+    pub(super) fn from_parts(index: u32, generation: u32) -> AnswerOwner {
+        AnswerOwner { index, generation }
+    }
+
+    /// Index and generation.
+    pub(super) fn parts(self) -> (u32, u32) {
+        (self.index, self.generation)
+    }
+
     /// For whoever made it of such a key.
     pub(super) fn key<T>(self) -> Key<T> {
         Key::from_parts(self.index, self.generation)
@@ -264,8 +277,8 @@ pub(super) struct SeenExchange<O> {
 pub(super) trait UpperLayer {
     /// Owns exchanges.
     type Owner: Copy;
-    /// What is known of a request that waited ([`Destination::Elsewhere`]).
-    type Word: Copy;
+    /// What is known of a request that waited ([`Destination::Elsewhere`]). It can be written down.
+    type Word: Copy + Serialize + DeserializeOwned;
 
     /// What such a request is served with if nobody says a word in time.
     const NO_WORD: Self::Word;

@@ -2,8 +2,7 @@
 //!
 //! A [`Shard`] is a plain value. Bytes, publications, what handlers do, and the time go in through `handle_*`.
 //! Effects, bytes to write and a deadline come out through `poll_*`. It never waits, reads no clock and touches no
-//! socket. So a test drives it step by step, and a simulation drives hundreds. Why it is so:
-//! `docs/decisions/0005-the-core-is-a-plain-value.md`.
+//! socket. So a test drives it step by step, and a simulation drives hundreds (`docs/decisions/0005-the-core-is-a-plain-value.md`).
 //!
 //! It is two such values, and passes a request in and an answer out:
 //!
@@ -15,9 +14,8 @@
 //! What they know of each other is in `exchange`. `fields` is a request's head, read once. `memory` is the budget of both,
 //! and who goes first when it is short. Sessions and connections can go on in another shard: `travel`.
 //!
-//! After every `handle_*` the driver drains [`Shard::poll_effect`] and [`Shard::poll_transmit`] to `None`.
-//! It drains [`Shard::poll_fanout`] in portions, as it sees fit. It calls [`Shard::handle_timeout`] when
-//! [`Shard::poll_timeout`] says so.
+//! After every `handle_*` the driver drains [`Shard::poll_effect`] and [`Shard::poll_transmit`] to `None`. It drains
+//! [`Shard::poll_fanout`] in portions, as it sees fit, and calls [`Shard::handle_timeout`] when [`Shard::poll_timeout`] says.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![deny(clippy::iter_over_hash_type)]
 
@@ -29,6 +27,7 @@ mod effect;
 mod engine;
 mod exchange;
 mod fields;
+mod freeze;
 mod http;
 #[cfg(feature = "auth")]
 mod identify;
@@ -59,11 +58,12 @@ use crate::limits::Limits;
 
 pub use self::card::CardSettings;
 pub use self::effect::Effect;
+pub use self::engine::position::CorePosition;
 #[cfg(any(test, feature = "internals"))]
 pub use self::engine::properties;
-pub use self::engine::travel::CorePosition;
 pub use self::engine::{CallKey, DrainProgress, DrainTimes, Look, Looked, SessionKey};
 pub use self::exchange::{Closed, ConnectionKey};
+pub use self::freeze::{FrozenShard, HeldUp};
 pub use self::http::{HttpSsePaths, RequestPolicy, TooMany};
 #[cfg(feature = "auth")]
 pub use self::http::{IdentityAnswer, IdentityQuestion, UnknownSender};

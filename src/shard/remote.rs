@@ -5,6 +5,8 @@
 //! ([`Effect::Locate`](super::Effect::Locate)). Then its connection leaves with all that was read of it
 //! ([`Effect::Forward`](super::Effect::Forward)), or the request is served here: with a 404 that says why.
 
+use serde::{Deserialize, Serialize};
+
 use super::messages::error_message;
 use super::refused::Refused;
 use super::wheel::Millis;
@@ -20,8 +22,8 @@ pub struct Cluster {
     pub secret: Option<PeerSecret>,
 }
 
-/// Why a session is not had: `data.reason` of the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a session is not had: `data.reason` of the answer. It travels under these names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MissReason {
     /// No node knows it.
     Unknown,

@@ -23,6 +23,16 @@ pub enum StaysBecause {
     OfSession,
     /// The node takes its leave, and ends what it has.
     Draining,
+    /// Another node answers its request.
+    PassedOn,
+}
+
+/// With what something leaves its core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shard) enum Leaves {
+    Alone,
+    /// All of it stands still, and goes on somewhere else as it was.
+    WithItsCore,
 }
 
 /// Why a shard does not take what it was given, and gives it back.
@@ -53,6 +63,7 @@ impl fmt::Display for StaysBecause {
             StaysBecause::Ending => "it was answered for the last time and ends",
             StaysBecause::OfSession => "it carries a session's stream and leaves with that session",
             StaysBecause::Draining => "this node takes its leave",
+            StaysBecause::PassedOn => "another node answers its request",
         })
     }
 }

@@ -26,14 +26,17 @@
 //! same order. What of a write the kernel has not taken is the driver's, as always: it goes on with that, and says
 //! [`Shard::handle_written`] to the new shard. It asks [`Shard::wants_bytes`] before it reads on.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::engine::travel::{PackedListen, PackedSession};
 use super::engine::{ExchangeOwner, SessionKey};
 use super::exchange::Wire as _;
-use super::http::PackedConnection;
-use super::stays::{NotTaken, StaysBecause};
+use super::http::{Arrives, PackedConnection};
+use super::stays::{Leaves, NotTaken, StaysBecause};
 use super::{ConnectionKey, CorePosition, Millis, Shard};
+use crate::clients::Commons;
 use crate::wire::session_id::SessionId;
 
 /// A session on its way, with all that is its own.
@@ -57,11 +60,42 @@ pub struct GivenBack<T> {
 }
 
 impl TravellingSession {
+    /// By which the core that it left knew them.
+    pub(super) fn connections(&self) -> impl Iterator<Item = ConnectionKey> {
+        self.connections.iter().map(key_of)
+    }
+
     /// As its client has it: whoever has it can speak for the session.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.session.id
     }
+}
+
+impl TravellingConnection {
+    /// By which the core that it left knew it.
+    pub(super) fn key(&self) -> ConnectionKey {
+        key_of(&self.connection)
+    }
+
+    /// What the application calls the stream on it, if there is one.
+    pub(super) fn stream_name(&self) -> Option<(u32, u32)> {
+        self.listen.as_ref().map(|it| it.name)
+    }
+}
+
+fn key_of(connection: &PackedConnection) -> ConnectionKey {
+    let (index, generation) = connection.key;
+    ConnectionKey::from_parts(index, generation)
+}
+
+/// By which keys connections are known where they arrive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum KeysThere {
+    /// As the arena has them.
+    New,
+    /// By those that they had: the shard takes the place of the one that they left.
+    Again,
 }
 
 impl Shard {
@@ -84,25 +118,37 @@ impl Shard {
         key: SessionKey,
     ) -> Result<(TravellingSession, Vec<ConnectionKey>), StaysBecause> {
         self.at(now);
+        self.take_session_as(key, Leaves::Alone)
+    }
+
+    pub(super) fn take_session_as(
+        &mut self,
+        key: SessionKey,
+        leaves: Leaves,
+    ) -> Result<(TravellingSession, Vec<ConnectionKey>), StaysBecause> {
         let id = self.engine.may_leave(key)?;
-        let is_named = |session: Option<SessionId>| session.is_some_and(|it| it == id);
-        let mut arriving = self.http.arriving();
-        if arriving.any(|it| is_named(it.session.and_then(|it| it.id))) {
+        if leaves == Leaves::Alone && self.is_about_to_be_asked(id) {
             return Err(StaysBecause::RequestArrives);
         }
-        drop(arriving);
         let keys = self.engine.exchanges_of_session(key);
         for &connection in &keys {
-            self.http.may_leave(connection)?;
+            self.http.may_leave(connection, leaves)?;
         }
         let session = self.engine.pack_session(key);
         let session = session.ok_or(StaysBecause::NotHere)?;
-        let connections = keys.iter().filter_map(|&it| self.http.pack(it));
+        let connections = keys.iter().filter_map(|&it| self.http.pack(it, leaves));
         let travelling = TravellingSession {
             connections: connections.collect(),
             session: Box::new(session),
         };
         Ok((travelling, keys))
+    }
+
+    /// A request for this session was let in here, and has not arrived whole.
+    fn is_about_to_be_asked(&self, id: SessionId) -> bool {
+        let is_named = |session: Option<SessionId>| session.is_some_and(|it| it == id);
+        let mut arriving = self.http.arriving();
+        arriving.any(|it| is_named(it.session.and_then(|it| it.id)))
     }
 
     /// A session arrives, with its connections.
@@ -115,10 +161,41 @@ impl Shard {
         session: TravellingSession,
     ) -> Result<(SessionKey, Vec<ConnectionKey>), GivenBack<TravellingSession>> {
         self.at(now);
+        let put = self.put_session_as(session, KeysThere::New)?;
+        self.go_on();
+        Ok(put)
+    }
+
+    /// A session arrives where it was, or in the place of that.
+    ///
+    /// # Errors
+    /// Why it is not taken, and the session.
+    pub(super) fn put_session_again(
+        &mut self,
+        session: TravellingSession,
+    ) -> Result<Vec<ConnectionKey>, GivenBack<TravellingSession>> {
+        let put = self.put_session_as(session, KeysThere::Again);
+        put.map(|(_, connections)| connections)
+    }
+
+    fn put_session_as(
+        &mut self,
+        session: TravellingSession,
+        keys: KeysThere,
+    ) -> Result<(SessionKey, Vec<ConnectionKey>), GivenBack<TravellingSession>> {
         let TravellingSession {
             session,
             connections,
         } = session;
+        if keys == KeysThere::Again && !connections.iter().all(|it| self.http.has_room(key_of(it)))
+        {
+            let value = Box::new(TravellingSession {
+                session,
+                connections,
+            });
+            let why = NotTaken::Malformed;
+            return Err(GivenBack { why, value });
+        }
         let unpacked = self.engine.unpack_session(session, connections.len());
         let (key, owners) = match unpacked {
             Ok(unpacked) => unpacked,
@@ -131,10 +208,8 @@ impl Shard {
             }
         };
         let connections = connections.into_iter().zip(owners);
-        let keys = connections.map(|(it, owner)| self.put(it, Some(owner)));
-        let keys = keys.collect();
-        self.go_on();
-        Ok((key, keys))
+        let known = connections.map(|(it, owner)| self.put(it, Arrives::OwnedBy(owner), keys));
+        Ok((key, known.collect()))
     }
 
     /// Takes out a connection that is between two requests, or carries a listen stream.
@@ -147,13 +222,21 @@ impl Shard {
         key: ConnectionKey,
     ) -> Result<TravellingConnection, StaysBecause> {
         self.at(now);
-        let owner = self.http.may_leave(key)?;
+        self.take_connection_as(key, Leaves::Alone)
+    }
+
+    pub(super) fn take_connection_as(
+        &mut self,
+        key: ConnectionKey,
+        leaves: Leaves,
+    ) -> Result<TravellingConnection, StaysBecause> {
+        let owner = self.http.may_leave(key, leaves)?;
         owner.map_or(Ok(()), |it| self.engine.may_leave_with(it))?;
         let listen = match owner {
             Some(ExchangeOwner::Listener(listener)) => self.engine.pack_listen(listener),
             _ => None,
         };
-        let connection = self.http.pack(key).ok_or(StaysBecause::NotHere)?;
+        let connection = self.http.pack(key, leaves).ok_or(StaysBecause::NotHere)?;
         Ok(TravellingConnection { connection, listen })
     }
 
@@ -167,30 +250,83 @@ impl Shard {
         connection: TravellingConnection,
     ) -> Result<ConnectionKey, GivenBack<TravellingConnection>> {
         self.at(now);
-        let TravellingConnection { connection, listen } = connection;
-        let unpacked = listen.map(|it| self.engine.unpack_listen(it)).transpose();
-        let owner = match unpacked {
-            Ok(owner) => owner,
-            Err(refused) => {
-                let (why, listen) = *refused;
-                let listen = Some(listen);
-                let value = Box::new(TravellingConnection { connection, listen });
-                return Err(GivenBack { why, value });
-            }
-        };
-        let key = self.put(connection, owner);
+        let key = self.put_connection_as(connection, KeysThere::New)?;
         self.go_on();
         Ok(key)
+    }
+
+    /// A connection arrives where it was, or in the place of that.
+    ///
+    /// # Errors
+    /// Why it is not taken, and the connection.
+    pub(super) fn put_connection_again(
+        &mut self,
+        connection: TravellingConnection,
+    ) -> Result<ConnectionKey, GivenBack<TravellingConnection>> {
+        if !self.http.has_room(connection.key()) {
+            let value = Box::new(connection);
+            let why = NotTaken::Malformed;
+            return Err(GivenBack { why, value });
+        }
+        self.put_connection_as(connection, KeysThere::Again)
+    }
+
+    fn put_connection_as(
+        &mut self,
+        connection: TravellingConnection,
+        keys: KeysThere,
+    ) -> Result<ConnectionKey, GivenBack<TravellingConnection>> {
+        let TravellingConnection {
+            mut connection,
+            listen,
+        } = connection;
+        let refused = |why, connection, listen| {
+            let value = Box::new(TravellingConnection { connection, listen });
+            Err(GivenBack { why, value })
+        };
+        let what = match listen.map(|it| self.engine.unpack_listen(it)) {
+            Some(Ok(owner)) => Arrives::OwnedBy(owner),
+            Some(Err(back)) => {
+                let (why, listen) = *back;
+                return refused(why, connection, Some(listen));
+            }
+            None => match self.http.read_again(&mut connection) {
+                Ok(Some(partial)) => Arrives::Within(partial),
+                Ok(None) => Arrives::Alone,
+                Err(why) => return refused(why, connection, None),
+            },
+        };
+        Ok(self.put(connection, what, keys))
+    }
+
+    /// What all cores of its node count together.
+    #[must_use]
+    pub fn commons(&self) -> &Arc<Commons> {
+        self.engine.commons()
+    }
+
+    /// Whether the client of a connection sends nothing more, as far as the shard was told: it waits to be told so once more, if
+    /// the client is gone altogether.
+    #[must_use]
+    pub fn has_input_ended(&self, key: ConnectionKey) -> bool {
+        self.http.has_input_ended(key)
     }
 
     /// Where this core stands, for the one that takes its place.
     #[must_use]
     pub fn position(&self) -> CorePosition {
-        self.engine.position()
+        let Shard {
+            http,
+            engine,
+            // What they hold of it is charged again where that arrives.
+            memory: _,
+        } = self;
+        engine.position(http.next_connection())
     }
 
     /// Goes on where another core stood, before anything else is handled.
     pub fn begin_at(&mut self, position: CorePosition) {
+        self.http.count_connections_from(position.next_connection);
         self.engine.begin_at(position);
     }
 
@@ -205,17 +341,26 @@ impl Shard {
         self.engine.core_of(session)
     }
 
-    fn put(&mut self, connection: PackedConnection, owner: Option<ExchangeOwner>) -> ConnectionKey {
+    fn put(
+        &mut self,
+        connection: PackedConnection,
+        what: Arrives<ExchangeOwner>,
+        keys: KeysThere,
+    ) -> ConnectionKey {
         let (unwritten, since) = (connection.unwritten, connection.holds_since);
-        let key = self.http.unpack(connection, owner);
+        let again = (keys == KeysThere::Again).then(|| key_of(&connection));
+        let owner = match what {
+            Arrives::OwnedBy(owner) => Some(owner),
+            Arrives::Within(_) | Arrives::Alone => None,
+        };
+        let key = self.http.unpack(connection, what, again);
         if let Some(owner) = owner {
             self.engine.connected(owner, key);
             if let Some(traces) = self.http.traces() {
                 self.engine.trace_arrived(traces, owner, key);
             }
         }
-        self.http
-            .settle_arrived(key, unwritten, since, &mut self.engine);
+        self.http.settle_arrived(key, unwritten, since);
         key
     }
 }

@@ -9,6 +9,8 @@
 //!                                          └▸ TrailerName ──▸ TrailerValue ─CR─▸ TrailerLf ──▸ TrailerStart
 //! ```
 
+use serde::{Deserialize, Serialize};
+
 use super::Malformed;
 use super::field::{is_token, is_value_byte};
 use crate::limits::CHUNKED_OVERHEAD_BYTES_MAX;
@@ -16,8 +18,8 @@ use crate::limits::CHUNKED_OVERHEAD_BYTES_MAX;
 /// Hexadecimal digits of a chunk's size: as many as a u64 has.
 const SIZE_DIGITS_MAX: u8 = 16;
 
-/// Decodes one body. After an error or the end it is used up.
-#[derive(Clone, Debug)]
+/// Decodes one body. After an error or the end it is used up. It can be written down in the middle of one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ChunkedDecoder {
     state: ChunkState,
     /// Of the current chunk: its size while that is read, then what is missing of it.
@@ -37,7 +39,7 @@ pub struct Decoded {
     pub finished: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum ChunkState {
     Size,
     Extension,
@@ -94,11 +96,23 @@ impl ChunkedDecoder {
         })
     }
 
+    /// Whether this is in the middle of a body of which so many bytes are there: for whoever has it from somewhere else.
+    #[must_use]
+    pub fn has_decoded(&self, bytes: usize) -> bool {
+        self.decoded == bytes && self.is_sound()
+    }
+
+    /// Whether what this counts is within its bounds: the same.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.size_digits <= SIZE_DIGITS_MAX && self.overhead <= CHUNKED_OVERHEAD_BYTES_MAX
+    }
+
     fn take_data(&mut self, input: &[u8], body: &mut Vec<u8>) -> usize {
         let left = usize::try_from(self.left).unwrap_or(usize::MAX);
         let len = input.len().min(left);
         body.extend_from_slice(&input[..len]);
-        self.decoded += len;
+        self.decoded = self.decoded.saturating_add(len);
         self.left -= len as u64;
         if self.left == 0 {
             self.state = ChunkState::DataCr;

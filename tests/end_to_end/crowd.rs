@@ -18,7 +18,7 @@ use crate::program::scratch_folder;
 use crate::server::{App, Placement, Server};
 
 const STREAMS: usize = 1_000;
-const TOPICS: usize = 50;
+pub(crate) const TOPICS: usize = 50;
 const PUBLISHES: usize = 2_000;
 const BATCH: usize = 50;
 /// One in so many stalls, and one in so many is cut and comes back.
@@ -92,7 +92,7 @@ pub(crate) enum Habit {
     IsCut,
 }
 
-struct Listener {
+pub(crate) struct Listener {
     address: SocketAddr,
     /// None: 2026-07-28.
     session: Option<String>,
@@ -101,8 +101,8 @@ struct Listener {
     parser: EventParser,
     body: Dechunker,
     /// How often each topic was told since the last look.
-    heard: HashMap<String, usize>,
-    last_id: String,
+    pub(crate) heard: HashMap<String, usize>,
+    pub(crate) last_id: String,
 }
 
 struct Crowd {
@@ -238,11 +238,11 @@ impl Crowd {
 }
 
 impl Listener {
-    fn open(address: SocketAddr, session: Option<String>, habit: Habit) -> Listener {
+    pub(crate) fn open(address: SocketAddr, session: Option<String>, habit: Habit) -> Listener {
         Listener::open_at(address, session, habit, "")
     }
 
-    fn open_at(
+    pub(crate) fn open_at(
         address: SocketAddr,
         session: Option<String>,
         habit: Habit,
@@ -282,12 +282,12 @@ impl Listener {
         }
     }
 
-    fn read(&mut self) -> bool {
+    pub(crate) fn read(&mut self) -> bool {
         self.read_up_to(16 * 1024)
     }
 
     /// Takes what is there. True if there was anything.
-    fn read_up_to(&mut self, bytes_max: usize) -> bool {
+    pub(crate) fn read_up_to(&mut self, bytes_max: usize) -> bool {
         let mut buffer = [0; 16 * 1024];
         let count = match self.socket.read(&mut buffer[..bytes_max]) {
             Ok(0) => panic!("the server closed the stream of {:?}", self.session),
@@ -315,7 +315,7 @@ impl Listener {
     }
 }
 
-fn uri(topic: usize) -> String {
+pub(crate) fn uri(topic: usize) -> String {
     format!("board://crowd/{topic}")
 }
 

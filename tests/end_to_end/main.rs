@@ -21,6 +21,7 @@ mod dechunker;
 mod drain;
 mod fairness;
 mod half_close;
+mod handover;
 mod hardship;
 mod identity;
 mod observed;

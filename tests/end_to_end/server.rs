@@ -26,7 +26,7 @@ pub(crate) enum App {
 impl App {
     /// # Panics
     /// The program was built without the application of the official suites.
-    fn arguments(self) -> [&'static str; 2] {
+    pub(crate) fn arguments(self) -> [&'static str; 2] {
         match self {
             App::Board => ["--app", "board"],
             App::Conformance => {

@@ -25,6 +25,8 @@ mod proxied;
 mod questions;
 mod resume;
 mod sizes;
+mod standstill;
+mod states;
 mod stats;
 mod trace;
 mod trace_bounds;

@@ -42,7 +42,7 @@ pub(crate) fn only_session(client: &Client, core: usize) -> SessionKey {
     key
 }
 
-fn replacement(client: &Client, core: usize) -> ShardSetup {
+pub(crate) fn replacement(client: &Client, core: usize) -> ShardSetup {
     let limits = *client.node.cores[core].shard.limits();
     ShardSetup {
         commons: client.node.commons.clone(),

@@ -5,6 +5,8 @@ use pinfold::internals::shard::{SessionKey, ShardSetup, StaysBecause};
 use crate::support::node::setup;
 use crate::world::{World, limits};
 
+const INCARNATION: u64 = 0x00b0_0700;
+
 impl World {
     pub(crate) fn travel(&mut self) {
         match self.random.below(4) {
@@ -38,23 +40,44 @@ impl World {
         self.note("a connection moved", moved);
     }
 
-    /// Often after it was brought to rest: what is under way keeps a core.
+    /// Often after it was brought to rest: a call under way keeps a core.
     fn replace_a_core(&mut self) {
-        let core = self.random.below(self.node.cores.len());
+        let count = self.node.cores.len();
+        let (all, goes_on_itself) = (self.random.one_in(2), self.random.one_in(4));
+        let cores = match all {
+            true => (0..count).collect(),
+            false => vec![self.random.below(count)],
+        };
         if self.random.one_in(2) {
             self.node.release(u64::MAX);
-            self.finish_calls(core);
+            for &core in &cores {
+                self.finish_calls(core);
+            }
         }
-        let setup = ShardSetup {
-            commons: self.node.commons.clone(),
-            ..setup(core, self.node.cores.len(), limits(), 0x00b0_0700)
-        };
         let pause_ms = *self.random.pick(&[0, 25, 400]);
-        let replaced = self.node.replace_core(core, setup, pause_ms);
+        // What is on its way between cores, or to another node, has its place among what this process counts.
+        let is_between = self.node.messages.is_empty() && self.node.forwarded_for.is_empty();
+        let of_another = (all && is_between && !goes_on_itself)
+            .then(|| setup(0, count, limits(), INCARNATION).commons);
+        let commons = of_another.as_ref().unwrap_or(&self.node.commons);
+        let cores = cores.into_iter().map(|core| {
+            let setup = ShardSetup {
+                commons: commons.clone(),
+                ..setup(core, count, limits(), INCARNATION)
+            };
+            (core, (!goes_on_itself).then_some(setup))
+        });
+        let cores = cores.collect();
+        let replaced = self.node.stand_still(cores, of_another, pause_ms);
         if replaced.is_err() {
             self.node.met.insert("a core went on".into());
         }
-        self.note("a core was replaced", replaced);
+        let what = match (all, goes_on_itself) {
+            (_, true) => "a core stood still for nobody",
+            (true, false) => "all cores were replaced",
+            (false, false) => "a core was replaced",
+        };
+        self.note(what, replaced);
     }
 
     fn note(&mut self, what: &str, done: Result<(), StaysBecause>) {

@@ -54,6 +54,11 @@ pub fn tokens() -> StaticTokens {
     StaticTokens::parse(&lines.join("\n")).expect("a file")
 }
 
+/// Of a file from which all others are gone.
+pub fn tokens_of_bob() -> StaticTokens {
+    StaticTokens::parse(&token_of(3).line("bob", "board:read")).expect("a file")
+}
+
 /// Those of a server that tells where tokens are to be had.
 pub fn rules(who: Who) -> Rules {
     let public: PublicUrl = "https://mcp.example.com/mcp".parse().expect("a URL");

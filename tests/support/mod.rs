@@ -24,6 +24,7 @@ pub mod reader;
 pub mod request;
 mod server_info;
 pub mod socket;
+pub mod standstill;
 mod travel;
 
 pub use client::Client;

@@ -71,6 +71,7 @@ pub(super) const LAYERS: [(&str, &[&str]); 29] = [
         ],
     ),
     ("metrics", &["budget", "clients", "mcp", "shard", "forward"]),
+    ("handover", &["runtime"]),
     ("redis", &["tasks", "log_throttle", "metrics"]),
     (
         "cluster",
@@ -114,6 +115,7 @@ pub(super) const LAYERS: [(&str, &[&str]); 29] = [
             "tasks",
             "acceptor",
             "log_throttle",
+            "mailbox",
             "clients",
             "principal",
             "wire",
@@ -124,6 +126,7 @@ pub(super) const LAYERS: [(&str, &[&str]); 29] = [
             "otlp",
             "runtime",
             "metrics",
+            "handover",
             "redis",
             "cluster",
             "admin",

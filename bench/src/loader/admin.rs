@@ -72,6 +72,11 @@ impl Admin {
         }
     }
 
+    /// What was answered last.
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
     pub(crate) fn non_blocking(&self) -> Outcome<()> {
         Ok(self.socket.set_nonblocking(true)?)
     }

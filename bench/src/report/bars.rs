@@ -18,6 +18,7 @@ pub(super) fn of(record: &Reading) -> Outcome<Vec<Bar>> {
         bars::observed(items(&of("observed")?)),
         bars::listed(&of("listed")?),
         bars::churn(&of("churn")?),
+        bars::handover(&of("handover")?),
         bars::ladder(&of("ladder")?),
     ];
     Ok(bars.into_iter().flatten().collect())

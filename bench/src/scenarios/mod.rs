@@ -14,6 +14,7 @@ pub(crate) mod fanout;
 pub(crate) mod forwarding;
 pub(crate) mod greedy;
 pub(crate) mod growth;
+pub(crate) mod handover;
 pub(crate) mod idle;
 pub(crate) mod ladder;
 pub(crate) mod leaving;
@@ -36,7 +37,7 @@ use crate::machine::{LOADER_CPU, pin_to, raise_open_files};
 use crate::server::Program;
 
 /// Those that matter most come first.
-pub(crate) const SCENARIOS: [&str; 18] = [
+pub(crate) const SCENARIOS: [&str; 19] = [
     "fanout",
     "peers",
     "requests",
@@ -53,6 +54,7 @@ pub(crate) const SCENARIOS: [&str; 18] = [
     "ladder",
     "cores",
     "leaving",
+    "handover",
     "forwarding",
     "growth",
 ];

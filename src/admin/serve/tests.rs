@@ -83,7 +83,9 @@ fn serve_on(listener: std::net::TcpListener, epoll: bool, is_shaky: bool) {
     let policy = AdminPolicy::new(listener.local_addr().unwrap(), AdminTokens::default(), 64);
     let serve = async move {
         let acceptor = Acceptor::new(Listening::Own(listener)).unwrap();
-        serve_admin(Rc::new(acceptor), Rc::new(backend), policy).await;
+        AdminServer::new(acceptor, Rc::new(backend), policy)
+            .serve()
+            .await;
     };
     if epoll {
         let builder = monoio::RuntimeBuilder::<monoio::LegacyDriver>::new();

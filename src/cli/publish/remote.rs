@@ -103,6 +103,21 @@ impl AdminClient {
         Ok((status, serde_json::from_slice(&bytes).unwrap_or_default()))
     }
 
+    /// What is answered in words: the status, and they.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub(in crate::cli) fn words(&self, path: &str) -> Result<(u16, String), String> {
+        let request = self.authorized(self.agent.get(format!("{}{path}", self.base)));
+        let response = request.call().map_err(|error| self.unreachable(&error))?;
+        let status = response.status().as_u16();
+        let mut bytes = Vec::new();
+        let reader = response.into_body().into_reader();
+        // What cannot be read is not told.
+        let _ = reader.take(ERROR_BYTES_MAX).read_to_end(&mut bytes);
+        Ok((status, String::from_utf8_lossy(&bytes).trim().to_owned()))
+    }
+
     /// # Errors
     /// There is no answer, or it is not 200: the exit code of whoever asked, and the listener's sentence.
     pub(in crate::cli) fn get(&self, path: &str) -> Result<Value, AdminFault> {

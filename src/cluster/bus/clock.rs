@@ -3,8 +3,11 @@
 //! Each answered XADD says when it was: after it was sent and before it was answered. So this node's clock is off by
 //! no more than its fastest round trip, whatever the machine's own clock says. Before the first answer it is the machine's.
 
+use serde::{Deserialize, Serialize};
+
 use super::id::EntryId;
 
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Clock {
     /// Redis's time when this node's monotonic clock was 0; below zero if it runs longer than Redis's clock counts.
     zero_ms: i64,

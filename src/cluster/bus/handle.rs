@@ -67,6 +67,11 @@ impl BusHandle {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = seen;
     }
 
+    /// As another process had it.
+    pub(crate) fn set_loaded(&self, loaded: Loaded) {
+        self.loaded.store(loaded as u8, Ordering::Relaxed);
+    }
+
     /// Whether this node's board has what the others have.
     #[must_use]
     pub fn loaded(&self) -> Loaded {

@@ -5,6 +5,8 @@
 //! have notified of it already (it hung, it was cut off, it lost its place). It says so in the log once it has applied it. Then
 //! all subscribers everywhere are notified *again*, and this time what is read at that node is new.
 
+use serde::{Deserialize, Serialize};
+
 use super::id::EntryId;
 use super::outbox::{OutboxItem, Receipt, ReceiptSender};
 use super::{Bus, LocalLog};
@@ -24,6 +26,7 @@ const AGAIN_MAX: usize = 1_024;
 const _: () = assert!(TIMELY_MS < HOLD_MS);
 
 /// What is to be delivered on this node.
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) enum Delivery {
     Publish(Vec<Topic>),
     PublishTo(PrincipalId, Topic),
@@ -43,8 +46,48 @@ pub(super) struct HeldDelivery {
     kept: KeptBy,
 }
 
+/// As it is written down: nobody waits for it any more.
+#[derive(Serialize, Deserialize)]
+pub(super) struct HeldState {
+    id: EntryId,
+    since_ms: u64,
+    delivery: Delivery,
+    kept: KeptBy,
+}
+
+impl HeldState {
+    pub(super) fn of(held: &HeldDelivery) -> HeldState {
+        let HeldDelivery {
+            id,
+            since_ms,
+            delivery,
+            tickets: _,
+            kept,
+        } = held;
+        HeldState {
+            id: *id,
+            since_ms: *since_ms,
+            delivery: delivery.clone(),
+            kept: *kept,
+        }
+    }
+}
+
+impl From<HeldState> for HeldDelivery {
+    fn from(state: HeldState) -> HeldDelivery {
+        HeldDelivery {
+            id: state.id,
+            since_ms: state.since_ms,
+            delivery: state.delivery,
+            tickets: Vec::new(),
+            kept: state.kept,
+        }
+    }
+}
+
 /// Topics whose news came late.
-#[derive(Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Redeliveries {
     topics: Vec<Topic>,
     everything: bool,

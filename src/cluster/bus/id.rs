@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// `{milliseconds}-{sequence}`: the place of an entry in the stream. Redis gives only growing ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId {
@@ -48,6 +50,20 @@ impl EntryId {
             return u64::MAX >> 1;
         }
         self.ms << SEQ_BITS | self.seq.min(room)
+    }
+}
+
+/// Two numbers: there may be a hundred thousand of them.
+impl Serialize for EntryId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.ms, self.seq).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for EntryId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (ms, seq) = Deserialize::deserialize(deserializer)?;
+        Ok(EntryId { ms, seq })
     }
 }
 

@@ -42,6 +42,7 @@ pub mod entry;
 mod handle;
 mod hold;
 pub mod id;
+mod loaded;
 pub mod outbox;
 mod page;
 mod peers;
@@ -51,11 +52,14 @@ mod reload;
 mod run;
 mod scripts;
 mod spelling;
+mod standing;
 mod state;
 mod stored;
 pub mod stream_info;
 mod tail;
 mod tally;
+mod task_signal;
+mod travel;
 mod versions;
 
 use std::collections::{HashMap, VecDeque};
@@ -70,7 +74,7 @@ use self::outbox::{
     UnsentItems,
 };
 use self::peers::NodesProgress;
-use crate::app::call::{Availability, KeptBy, Notice, Topic};
+use crate::app::call::{KeptBy, Notice, Topic};
 use crate::app::contents::{Change, ContentStore, Contents};
 use crate::principal::PrincipalId;
 use crate::wire::session_id::NodeName;
@@ -78,12 +82,14 @@ use crate::wire::session_id::NodeName;
 pub use self::ask::{Add, BusRequest, BusResponse, FoundValue, Placed, StoredValue, Write};
 pub use self::counts::{BusCounts, BusSeen};
 pub use self::handle::{BusHandle, ReceiptReceiver};
+pub use self::loaded::Loaded;
 pub use self::peers::{Applied, ProgressRecord};
 pub use self::run::{ENTRIES_MAX, RedisSettings, open};
-pub(crate) use self::run::{run, share};
+pub(crate) use self::run::{RunningBus, share, start};
 use self::spelling::Spellings;
 use self::tail::Tail;
 use self::tally::Tallies;
+pub use self::travel::BusState;
 use self::versions::Versions;
 
 /// How long nothing is added after Redis refused something (`-OOM`, `-READONLY`).
@@ -121,29 +127,6 @@ pub trait LocalLog {
     fn gap(&self, floor: u64);
 }
 
-/// How far a node is with the board that it shares with others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loaded {
-    /// It was read, or there is none.
-    Yes,
-    /// It is being read, or Redis is not there.
-    NotYet,
-    /// It was waited for long enough.
-    GivenUp,
-}
-
-impl Loaded {
-    /// What that means for clients.
-    #[must_use]
-    pub const fn availability(self) -> Availability {
-        match self {
-            Loaded::Yes => Availability::Ready,
-            Loaded::NotYet => Availability::Loading,
-            Loaded::GivenUp => Availability::WithoutBoard,
-        }
-    }
-}
-
 pub struct Bus {
     node: NodeName,
     /// `{node}.{incarnation}`: who adds what this process adds.
@@ -169,6 +152,8 @@ pub struct Bus {
     authors: HashMap<Box<str>, u64>,
     spellings: Spellings,
     paused_until_ms: u64,
+    /// The first connection that reads goes on with another process's until then.
+    resumed_until_ms: u64,
     counts: BusCounts,
     tallies: Tallies,
 }
@@ -196,6 +181,7 @@ impl Bus {
             authors: HashMap::new(),
             spellings: Spellings::default(),
             paused_until_ms: 0,
+            resumed_until_ms: 0,
             counts: BusCounts::default(),
             tallies: Tallies::default(),
         }
@@ -342,6 +328,12 @@ impl Bus {
         } else {
             Loaded::NotYet
         }
+    }
+
+    /// Whether it is not known yet of some items if they are in the log.
+    #[must_use]
+    pub fn is_adding(&self) -> bool {
+        self.outbox.is_adding()
     }
 
     /// What other nodes do not have of what this one published.

@@ -15,6 +15,8 @@
 //! Invariants: `keys` has each queued item that has a key; while `alone` every item was delivered here.
 
 mod item;
+mod posted;
+mod travel;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -22,9 +24,10 @@ use self::item::ItemKey;
 pub use self::item::{
     Accepted, Adding, ContentSource, LocalDelivery, OutboxItem, Receipt, ReceiptSender, UnsentItems,
 };
+use self::posted::{PostedItem, Stage};
+pub use self::travel::OutboxState;
 use super::id::EntryId;
 use crate::app::call::Topic;
-use crate::app::contents::Change;
 
 /// How long an item may take to come back before it is delivered here. Far above what a Redis nearby needs, and short
 /// enough that nobody sees a pause.
@@ -46,24 +49,6 @@ const UNSENT_SHOWN_MAX: usize = 50;
 const BATCH_MAX: usize = 256;
 /// As many of them may have contents: up to a megabyte each.
 const BATCH_CONTENTS_MAX: usize = 16;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Queued,
-    Sent,
-    Added,
-}
-
-struct PostedItem {
-    item: OutboxItem,
-    stage: Stage,
-    is_delivered: bool,
-    posted_ms: u64,
-    accepted: Accepted,
-    tickets: Vec<ReceiptSender>,
-    /// The log may have it under its number already: its echo is no echo of what succeeds it.
-    uncertain: bool,
-}
 
 pub struct Outbox {
     items: BTreeMap<u64, PostedItem>,
@@ -267,6 +252,12 @@ impl Outbox {
         self.queued.len()
     }
 
+    /// A batch is under way.
+    #[must_use]
+    pub fn is_adding(&self) -> bool {
+        !self.in_flight.is_empty()
+    }
+
     /// What the log does not have, or perhaps not.
     #[must_use]
     pub fn unsent(&self) -> UnsentItems {
@@ -429,69 +420,6 @@ impl Outbox {
                 uncertain: false,
             };
             self.enqueue(None, everything);
-        }
-    }
-}
-
-impl PostedItem {
-    /// Marks it as delivered; the store has its contents afterwards.
-    fn deliver(&mut self) -> LocalDelivery {
-        self.is_delivered = true;
-        let item = self.item.clone();
-        if let OutboxItem::Contents { carried, owed, .. } = &mut self.item {
-            (*carried, *owed) = (ContentSource::Stored, Change::NONE);
-        }
-        LocalDelivery {
-            item,
-            tickets: std::mem::take(&mut self.tickets),
-            accepted: self.accepted,
-        }
-    }
-
-    /// Takes on what was still to be done of an older item with the same key.
-    fn succeed(&mut self, older: PostedItem) {
-        self.tickets.extend(older.tickets);
-        let one = Change {
-            list: false,
-            contents: true,
-        };
-        let (is_delivered, was_delivered) = (self.is_delivered, older.is_delivered);
-        match (&mut self.item, older.item) {
-            (
-                OutboxItem::Contents { owed, changed, .. },
-                OutboxItem::Changed(_) | OutboxItem::Look(_),
-            ) => {
-                *changed = true;
-                *owed = owed.and(one.unless(is_delivered || was_delivered));
-            }
-            (
-                OutboxItem::Contents { owed, changed, .. },
-                OutboxItem::Contents {
-                    owed: owed_before,
-                    changed: changed_before,
-                    ..
-                },
-            ) => {
-                *changed |= changed_before;
-                *owed = owed.and(owed_before.unless(is_delivered || was_delivered));
-            }
-            (
-                OutboxItem::Changed(_) | OutboxItem::Look(_),
-                OutboxItem::Contents {
-                    uri, carried, owed, ..
-                },
-            ) => {
-                let owed = owed.unless(was_delivered).and(one).unless(is_delivered);
-                self.accepted = older.accepted;
-                self.item = OutboxItem::Contents {
-                    uri,
-                    carried,
-                    owed,
-                    changed: true,
-                };
-            }
-            (OutboxItem::Changed(_), look @ OutboxItem::Look(_)) => self.item = look,
-            _ => {}
         }
     }
 }

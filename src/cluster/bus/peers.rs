@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::id::EntryId;
 
 /// How often an idle node says that it still follows.
@@ -30,13 +32,14 @@ pub struct Applied {
 /// Whose process wrote it, and what it says.
 pub type ProgressRecord = (Box<str>, Applied);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct NodeProgress {
     up_to: EntryId,
     heard: EntryId,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct NodesProgress {
     others: BTreeMap<Box<str>, NodeProgress>,
     /// Up to here the records were read.
@@ -57,6 +60,20 @@ impl NodesProgress {
     /// Records may have been missed.
     pub(super) fn interrupted(&mut self, now_ms: u64) {
         self.complete_from_ms = now_ms + BEAT_MS + BEAT_MS / 2;
+    }
+
+    /// In another process: whether the record under way is there is not known.
+    pub(super) fn resumed(self) -> Self {
+        let was_under_way = self.is_under_way;
+        let mut resumed = NodesProgress {
+            is_under_way: false,
+            is_leaving: false,
+            ..self
+        };
+        if was_under_way {
+            resumed.added(None);
+        }
+        resumed
     }
 
     /// Redis forgot the records.

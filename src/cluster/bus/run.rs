@@ -3,11 +3,9 @@
 //! All of it are tasks of one thread. Nobody holds a borrow of the bus across an await.
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
-use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use monoio::time::sleep;
@@ -15,14 +13,17 @@ use monoio::time::sleep;
 use super::ask::{BusRequest, BusResponse};
 use super::commands::{BLOCK_MS, BusKeys, Unanswered, heard, placed};
 use super::handle::{BusHandle, BusMessage};
-use super::outbox::{OutboxItem, UnsentItems};
-use super::{Add, Bus, BusCounts, BusSetup, LOADED_WITHIN_MS, Loaded, LocalLog, Placed};
+use super::outbox::UnsentItems;
+use super::task_signal::TaskSignal;
+use super::{Add, Bus, BusCounts, BusSetup, BusState, LOADED_WITHIN_MS, Loaded, LocalLog, Placed};
 use crate::app::call::{Notice, Topic};
+use crate::cluster::ClusterGates;
 use crate::log_throttle::LogThrottles;
 use crate::metrics::Metrics;
 use crate::principal::PrincipalId;
 use crate::redis::{RedisConnection, RedisError, RedisFault, RedisLink, Reply, Settings};
-use crate::runtime::{Publisher, unix_ms};
+use crate::runtime::{Publisher, now, unix_ms};
+use crate::shard::Millis;
 use crate::tasks;
 
 /// Entries that the stream keeps: those of a day or of an outage, at some hundred bytes each.
@@ -65,14 +66,21 @@ pub(crate) fn share(publisher: &Publisher) -> Arc<BusHandle> {
     handle
 }
 
-struct RunningBus {
-    bus: RefCell<Bus>,
+/// A bus at work.
+pub(crate) struct RunningBus {
+    pub(super) bus: RefCell<Bus>,
+    gates: Rc<ClusterGates>,
+    /// Collected at the door, and not taken in yet.
+    pub(super) aside: RefCell<Vec<BusMessage>>,
+    /// Some of it found no room there.
+    pub(super) is_lost: Cell<bool>,
     here: Publisher,
-    handle: Arc<BusHandle>,
+    pub(super) handle: Arc<BusHandle>,
     metrics: Arc<Metrics>,
     keys: BusKeys,
     process: Box<str>,
-    started: Instant,
+    /// By the node's clock, which goes on in the next process.
+    pub(super) began: Millis,
     /// Something may be there to be added.
     news: TaskSignal,
     /// Something may be there that others wait for.
@@ -91,20 +99,51 @@ pub(crate) async fn run(
     publisher: Publisher,
     handle: Arc<BusHandle>,
 ) {
+    let gates = Rc::default();
+    start(settings, setup, (publisher, handle), gates, None)
+        .1
+        .await;
+}
+
+/// The same, in parts: the bus, and what carries it. `resumed` is what the process had in whose place this one goes on.
+pub(crate) fn start(
+    settings: RedisSettings,
+    setup: BusSetup,
+    (publisher, handle): (Publisher, Arc<BusHandle>),
+    gates: Rc<ClusterGates>,
+    resumed: Option<BusState>,
+) -> (Rc<RunningBus>, impl Future<Output = ()>) {
+    let process = setup.process().into();
+    let (bus, began, posted) = match resumed {
+        None => (Bus::new(setup, unix_ms()), now(), Vec::new()),
+        Some(mut state) => {
+            let (began, posted) = (state.began, std::mem::take(&mut state.posted));
+            let unix_ms = unix_ms().saturating_sub(now().saturating_sub(began));
+            (Bus::resumed(setup, unix_ms, state), began, posted)
+        }
+    };
+    let posted = posted.into_iter().map(|it| BusMessage::Item(it, None));
     let running = Rc::new(RunningBus {
-        process: setup.process().into(),
-        bus: RefCell::new(Bus::new(setup, unix_ms())),
+        process,
+        bus: RefCell::new(bus),
+        gates,
+        aside: RefCell::new(posted.collect()),
+        is_lost: Cell::new(false),
         here: publisher,
         handle,
         metrics: settings.metrics.clone(),
         keys: BusKeys::new(&settings.prefix),
-        started: Instant::now(),
+        began,
         news: TaskSignal::default(),
         progress: TaskSignal::default(),
         leaving: RefCell::default(),
         throttles: LogThrottles::default(),
         refusals: LogThrottles::default(),
     });
+    (running.clone(), carry(running, settings))
+}
+
+async fn carry(running: Rc<RunningBus>, settings: RedisSettings) {
     let mut reader = settings.redis.clone();
     reader.client_name.push_str("-tail");
     let writer = RedisLink::start(settings.redis, settings.metrics.clone());
@@ -117,8 +156,8 @@ pub(crate) async fn run(
 }
 
 impl RunningBus {
-    fn now_ms(&self) -> u64 {
-        self.started.elapsed().as_millis() as u64
+    pub(super) fn now_ms(&self) -> u64 {
+        now().saturating_sub(self.began)
     }
 
     fn may_log(&self, kind: &'static str) -> Option<u64> {
@@ -132,7 +171,11 @@ impl RunningBus {
         }
     }
 
-    fn with_bus<T>(&self, act: impl FnOnce(&mut Bus, u64, &dyn LocalLog) -> T) -> T {
+    pub(super) fn begin_leaving(&self, answer: mpsc::Sender<UnsentItems>, at_most: Duration) {
+        *self.leaving.borrow_mut() = Some((answer, Instant::now() + at_most));
+    }
+
+    pub(super) fn with_bus<T>(&self, act: impl FnOnce(&mut Bus, u64, &dyn LocalLog) -> T) -> T {
         act(&mut self.bus.borrow_mut(), self.now_ms(), &self.here)
     }
 }
@@ -140,22 +183,11 @@ impl RunningBus {
 /// What other threads post.
 async fn take_in(running: Rc<RunningBus>) {
     loop {
-        let collected = running.handle.mailbox.collect().await;
-        running.with_bus(|bus, now_ms, here| {
-            for posted in collected.messages {
-                match posted {
-                    BusMessage::Item(item, ticket) => bus.post(now_ms, item, ticket, here),
-                    BusMessage::Leave(answer, at_most) => {
-                        *running.leaving.borrow_mut() = Some((answer, Instant::now() + at_most));
-                    }
-                }
-            }
-            if collected.lost {
-                here.gap(0);
-                bus.post(now_ms, OutboxItem::Everything, None, here);
-            }
-        });
+        running.take_aside();
         running.news.give();
+        let collected = running.handle.mailbox.collect().await;
+        running.put_aside(collected);
+        running.gates.answers.pass().await;
     }
 }
 
@@ -164,6 +196,7 @@ async fn tick(running: Rc<RunningBus>) {
     let mut logged = BusCounts::default();
     loop {
         sleep(TICK).await;
+        running.gates.work.pass().await;
         let (full, queued, counts, loaded) = running.with_bus(|bus, now_ms, here| {
             bus.handle_timeout(now_ms, here);
             running.handle.note_seen(bus.seen(now_ms));
@@ -251,6 +284,7 @@ impl RunningBus {
 async fn report_progress(running: Rc<RunningBus>, link: RedisLink) {
     loop {
         running.progress.wait().await;
+        running.gates.work.pass().await;
         let Ok(connection) = link.connection() else {
             continue;
         };
@@ -262,7 +296,9 @@ async fn report_progress(running: Rc<RunningBus>, link: RedisLink) {
             }
             let id = reply.ok().and_then(|reply| placed(&reply));
             let id = id.map(|placed| placed.id);
+            running.gates.answers.pass().await;
             running.with_bus(|bus, now_ms, _| bus.handle_applied(now_ms, id));
+            running.gates.work.pass().await;
             if id.is_none() {
                 sleep(PAUSE).await;
                 break;
@@ -275,10 +311,12 @@ async fn write(running: &RunningBus, link: &RedisLink) {
     let mut seen = 0;
     loop {
         seen = link.came_up(seen).await;
+        running.gates.answers.pass().await;
         running.with_bus(|bus, now_ms, _| bus.handle_writer_up(now_ms));
         if let Ok(connection) = link.connection() {
             write_while_it_lasts(running, &connection).await;
         }
+        running.gates.answers.pass().await;
         running.with_bus(|bus, _, here| bus.handle_writer_lost(here));
     }
 }
@@ -286,6 +324,7 @@ async fn write(running: &RunningBus, link: &RedisLink) {
 async fn write_while_it_lasts(running: &RunningBus, connection: &RedisConnection) {
     let mut trimmed = Instant::now();
     while connection.is_open() {
+        running.gates.work.pass().await;
         let adds = running.with_bus(|bus, now_ms, _| bus.poll_add(now_ms));
         if adds.is_empty() {
             if trimmed.elapsed() > TRIM_EVERY {
@@ -299,6 +338,7 @@ async fn write_while_it_lasts(running: &RunningBus, connection: &RedisConnection
         let Some(taken) = add_all(running, connection, &adds).await else {
             return connection.close();
         };
+        running.gates.answers.pass().await;
         running.with_bus(|bus, now_ms, here| bus.handle_added(now_ms, &taken, here));
     }
 }
@@ -358,11 +398,13 @@ async fn add_all(
 async fn read(running: Rc<RunningBus>, link: RedisLink) {
     loop {
         link.came_up(0).await;
+        running.gates.answers.pass().await;
         running.with_bus(|bus, now_ms, _| bus.handle_reader_up(now_ms));
         let Ok(connection) = link.connection() else {
             continue;
         };
         let unanswered = read_while_it_lasts(&running, &connection).await;
+        running.gates.answers.pass().await;
         running.with_bus(|bus, _, here| bus.handle_reader_lost(here));
         match unanswered {
             // The link says why, and waits as long as it should.
@@ -387,8 +429,11 @@ async fn read_while_it_lasts(
     connection: &RedisConnection,
 ) -> Option<Unanswered> {
     loop {
+        running.gates.work.pass().await;
         let ask = running.bus.borrow().poll_ask()?;
-        match ask_redis(running, connection, &ask).await {
+        let answer = ask_redis(running, connection, &ask).await;
+        running.gates.answers.pass().await;
+        match answer {
             Ok(Ok(heard)) => {
                 running.with_bus(|bus, now_ms, here| bus.handle_heard(now_ms, heard, here));
             }
@@ -446,32 +491,5 @@ impl LocalLog for Publisher {
 
     fn gap(&self, floor: u64) {
         self.gap_here(floor);
-    }
-}
-
-/// From task to task of one thread: something happened.
-#[derive(Default)]
-struct TaskSignal {
-    given: Cell<bool>,
-    waiting: Cell<Option<Waker>>,
-}
-
-impl TaskSignal {
-    fn give(&self) {
-        self.given.set(true);
-        if let Some(waiting) = self.waiting.take() {
-            waiting.wake();
-        }
-    }
-
-    async fn wait(&self) {
-        poll_fn(|context| {
-            if self.given.replace(false) {
-                return Poll::Ready(());
-            }
-            self.waiting.set(Some(context.waker().clone()));
-            Poll::Pending
-        })
-        .await;
     }
 }

@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::Bus;
 use super::ask::{CONTENTS_AT_ONCE, FoundValue};
 use super::entry::{Entry, MalformedEntry};
@@ -15,7 +17,7 @@ use crate::wire::uri::{mended, normal};
 const OTHERS_MAX: usize = 15;
 
 /// Names in the hash that are not this node's, by this node's: seldom any.
-#[derive(Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub(super) struct Spellings {
     others: HashMap<Box<str>, Vec<Box<str>>>,
 }

@@ -11,8 +11,11 @@
 //! again. What a Redis has that was emptied since it was looked at last (its *token* is another one) is not believed:
 //! least of all what it does not have.
 
+mod place;
+
 use std::collections::{BTreeSet, VecDeque};
 
+pub(super) use self::place::TailPlace;
 use super::apply::Fetched;
 use super::ask::{BusRequest, BusResponse, CONTENTS_AT_ONCE, FieldList};
 use super::entry::{self, Entry, Payload};
@@ -118,7 +121,10 @@ impl Tail {
 impl Bus {
     /// The connection that reads is there.
     pub fn handle_reader_up(&mut self, now_ms: u64) {
-        self.peers.interrupted(now_ms);
+        // For the moment of a hand-over nobody can have come or gone unnoticed: the records are read on from where they were.
+        if now_ms >= std::mem::take(&mut self.resumed_until_ms) {
+            self.peers.interrupted(now_ms);
+        }
         self.tail.state = TailState::Checking {
             since: self.tail.position,
         };

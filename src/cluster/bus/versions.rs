@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use serde::{Deserialize, Serialize};
+
 use super::id::EntryId;
 
 /// Resources that were taken away and are remembered, the newest: to say so to a Redis that forgot it, and to a node
@@ -15,6 +17,31 @@ pub(super) struct Versions {
     present: HashMap<Box<str>, EntryId>,
     gone: BTreeMap<Box<str>, EntryId>,
     by_age: BTreeSet<(EntryId, Box<str>)>,
+}
+
+/// As it is written down.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct VersionsState {
+    present: Vec<(Box<str>, EntryId)>,
+    gone: Vec<(Box<str>, EntryId)>,
+}
+
+impl From<VersionsState> for Versions {
+    fn from(state: VersionsState) -> Versions {
+        let mut versions = Versions::default();
+        for (uri, stamp) in state.gone {
+            let is_gone = true;
+            versions.set(&uri, WriteVersion { stamp, is_gone });
+        }
+        versions.present = state.present.into_iter().collect();
+        for uri in versions.present.keys() {
+            if let Some((uri, stamp)) = versions.gone.remove_entry(uri) {
+                versions.by_age.remove(&(stamp, uri));
+            }
+        }
+        versions
+    }
 }
 
 /// As of which write, and whether that took the resource away.
@@ -51,6 +78,20 @@ impl Versions {
             && let Some((_, oldest)) = self.by_age.pop_first()
         {
             self.gone.remove(&oldest);
+        }
+    }
+
+    pub(super) fn state(&self) -> VersionsState {
+        let Versions {
+            present,
+            gone,
+            // Of those.
+            by_age: _,
+        } = self;
+        let each = |(uri, stamp): (&str, &EntryId)| (uri.into(), *stamp);
+        VersionsState {
+            present: present.iter().map(|(uri, it)| each((uri, it))).collect(),
+            gone: gone.iter().map(|(uri, it)| each((uri, it))).collect(),
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod cluster;
 mod connections;
+mod handover;
 mod subscribers;
 mod view;
 
@@ -15,7 +16,7 @@ use super::backend::NodeBackend;
 #[cfg(feature = "redis")]
 use crate::admin::NodeAnswer;
 use crate::admin::{
-    ClusterReport, ConnectionsPage, ConnectionsPageQuestion, LogControl, NotViewed,
+    ClusterReport, ConnectionsPage, ConnectionsPageQuestion, HandoverReport, LogControl, NotViewed,
     OperatorBackend, SessionsPage, SessionsQuestion, Viewed,
 };
 use crate::app::call::Topic;
@@ -37,6 +38,10 @@ impl OperatorBackend for NodeBackend {
 
     fn cluster(&self) -> Option<ClusterReport> {
         Some(self.cluster_report())
+    }
+
+    fn hand_over(&self) -> LocalBoxFuture<'_, Result<HandoverReport, String>> {
+        handover::hand_over(self.node.clone())
     }
 
     fn trace(

@@ -6,6 +6,7 @@
 
 mod core_action;
 mod dial;
+mod travel;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -18,8 +19,10 @@ use monoio::time::timeout;
 
 pub(super) use self::core_action::CoreAction;
 use self::dial::{connect, is_of_the_peer};
+pub(super) use self::travel::Lent;
 use super::cluster_handle::{ClusterAccess, SessionOwner};
 use super::engine::{CoreDriver, SCRATCH_BYTES};
+use super::gate::Gate;
 use super::readiness::{self, Readiness};
 use super::{clock, socket};
 use crate::forward::{
@@ -142,12 +145,7 @@ impl Forwarding {
             .handle_forward(clock::now(), departing);
         match began {
             Ok(key) => {
-                let (mut pairs, index) = (self.pairs.borrow_mut(), key.index as usize);
-                if pairs.len() <= index {
-                    pairs.resize_with(index + 1, || None);
-                }
-                let (client, owner) = (stream, None);
-                pairs[index] = Some(Pair { client, owner });
+                self.keep_pair(key, stream, None);
                 None
             }
             Err(returning) => Some(CoreAction::Return { stream, returning }),
@@ -459,7 +457,8 @@ pub(super) async fn run(
         return Ok(());
     };
     let on_ready = |data| forwarding.on_ready(&core, data);
-    readiness::run(&forwarding.readiness, on_ready).await
+    // Answers of other nodes are what a core that becomes quiet waits for.
+    readiness::run(&forwarding.readiness, &Gate::default(), on_ready).await
 }
 
 fn data_of(key: PassageKey, side: Side) -> u64 {

@@ -37,6 +37,7 @@ mod moved;
 mod notices;
 mod params;
 mod place;
+pub(super) mod position;
 mod post;
 #[cfg(any(test, feature = "internals"))]
 pub mod properties;

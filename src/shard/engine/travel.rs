@@ -70,48 +70,14 @@ pub(in crate::shard) struct PackedListen {
     id: String,
     offset: u64,
     /// What the application calls its subscriber: index and generation.
-    name: (u32, u32),
+    pub(in crate::shard) name: (u32, u32),
     listener: PackedListener,
     /// What the client says of itself, as a session's.
     #[serde(default)]
     client: Option<(String, Option<String>)>,
 }
 
-/// What a core has beside its sessions and connections, for another one to begin with that goes on in its place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CorePosition {
-    /// The last place in the log that it has heard of.
-    offset: u64,
-    /// The generation of its next session: ids of those that ended never name another one.
-    next_session: u32,
-    /// Its sessions that are on other cores: slot, generation, and the core.
-    away: Vec<(u32, u32, u16)>,
-}
-
 impl Engine {
-    pub(in crate::shard) fn position(&self) -> CorePosition {
-        CorePosition {
-            offset: self.offset,
-            next_session: self.sessions.next_generation(),
-            away: self.moved.away().collect(),
-        }
-    }
-
-    /// Goes on where another core stood. What was published before is over for all who are not here yet.
-    pub(in crate::shard) fn begin_at(&mut self, position: CorePosition) {
-        let CorePosition {
-            offset,
-            next_session,
-            away,
-        } = position;
-        self.offset = self.offset.max(offset);
-        self.sessions.count_from(next_session);
-        for (slot, generation, core) in away {
-            self.moved
-                .is_on(Key::from_parts(slot, generation), Some(core));
-        }
-    }
-
     pub(in crate::shard) fn session_keys(&self) -> impl Iterator<Item = SessionKey> {
         self.sessions.iter().map(|(key, _)| key)
     }

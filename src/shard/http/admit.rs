@@ -9,8 +9,9 @@
 //! [`UpperLayer::place`] and [`UpperLayer::ask`] do that. The request waits, unread beyond its head, until a word
 //! comes back ([`Http::handle_word`]). Then it is admitted anew, with the word beside it.
 
-use super::connection::{Connection, ConnectionState, HeadVerdict, Sender};
+use super::connection::{Connection, ConnectionState};
 use super::identify::NotLetIn;
+use super::partial::{HeadVerdict, Sender};
 use super::{ConnectionKey, Destination, Http, HttpOutput, Refused, RequestFields, UpperLayer};
 use crate::clients::Client;
 use crate::wire::HeadView;

@@ -150,7 +150,7 @@ impl<U: UpperLayer> Http<U> {
     }
 
     /// Admission found out whose request this is: what it opens and asks for counts for the principal, and the connection
-    /// itself while a stream is open on it. Where it comes from the request keeps ([`Sender`](super::connection::Sender)).
+    /// itself while a stream is open on it. Where it comes from the request keeps ([`Sender`](super::partial::Sender)).
     pub(super) fn is_of_principal(&mut self, key: ConnectionKey, principal: [u8; 16]) {
         if let Some(connection) = self.connections.get_mut(key) {
             connection.client = Some(Client::of_principal(principal));

@@ -152,6 +152,19 @@ impl<U: UpperLayer> Http<U> {
         }
     }
 
+    /// What a connection holds that has just arrived, so many bytes of a write among it: it held that before.
+    pub(super) fn hold_again(&mut self, key: ConnectionKey, unwritten: usize) {
+        if unwritten > 0
+            && let Some(held) = self.held(key)
+        {
+            held.unwritten = unwritten;
+        }
+        match self.connections.get(key).map(Connection::holds) {
+            None | Some(0) => self.let_go(key),
+            Some(_) => self.hold_head(key),
+        }
+    }
+
     /// A write of so many bytes is under way.
     pub(super) fn hold_unwritten(&mut self, key: ConnectionKey, bytes: usize, upper: &mut U) {
         if let Some(held) = self.held(key) {

@@ -168,6 +168,45 @@ impl<U: UpperLayer> Http<U> {
         }
     }
 
+    /// The same of a request that was let in somewhere else, as this one's: whose it is by what is known here. None: nobody is
+    /// asked here, or somebody would have to be.
+    pub(super) fn identify_again(
+        &mut self,
+        names_principals: bool,
+        (client, before): (Option<Client>, Option<&Identity>),
+        head: &HeadView<'_>,
+        fields: &RequestFields<'_>,
+    ) -> Option<Result<Rc<Identity>, Box<Refused>>> {
+        let now = self.now;
+        let is_proxied = self.is_proven_proxied(head, fields);
+        let identity_gate = self.identity_gate.as_mut()?;
+        let unix_s = identity_gate.unix_s(now);
+        let shown = Shown {
+            authorization: ShownField::of(fields.authorization()),
+            is_from_proxy: names_principals || is_proxied,
+            client,
+            at_ms: now,
+            field: |name: &str| ShownField::of(head.single(name)),
+            searched: None,
+        };
+        let found = match head.head().method {
+            Method::Get | Method::Post | Method::Delete => {
+                identity_gate.identifier.identify(&shown, unix_s)
+            }
+            // The others do nothing here.
+            _ => return None,
+        };
+        let is_somebody_else = |it: &Identity| before.is_some_and(|before| before.id() != it.id());
+        Some(match found {
+            Finding::Known(identity) if !is_somebody_else(&identity) => Ok(identity),
+            Finding::Refused(refusal) => Err(Box::new(Refused::unidentified(&refusal))),
+            Finding::Ask(_) if before.is_some() => return None,
+            Finding::Known(_) | Finding::Ask(_) => {
+                Err(Box::new(identity_gate.refused(Reason::Unavailable)))
+            }
+        })
+    }
+
     /// Earlier answers leave from here first; until then the request waits in the inbox.
     fn ask_who(&mut self, key: ConnectionKey, head: &HeadView<'_>, question: AuthQuestion) {
         let now = self.now;

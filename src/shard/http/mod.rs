@@ -18,6 +18,7 @@ mod hold;
 mod http_sse;
 #[cfg_attr(not(feature = "auth"), path = "unasked.rs")]
 mod identify;
+mod partial;
 #[cfg(feature = "auth")]
 mod proxied;
 mod questions;
@@ -56,7 +57,7 @@ use crate::clients::{Client, Commons, Ticket};
 use crate::limits::Limits;
 
 pub use self::client::TooMany;
-pub(super) use self::connection::travel::PackedConnection;
+pub(super) use self::connection::travel::{Arrives, PackedConnection};
 pub(super) use self::documents::PublicDocuments;
 pub use self::gate::RequestPolicy;
 pub use self::http_sse::HttpSsePaths;

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::admit::Admission;
-use super::connection::{Connection, ConnectionState, HeadVerdict, Partial, Remaining, Sender};
+use super::connection::{Connection, ConnectionState};
+use super::partial::{HeadVerdict, Partial, Remaining, Sender};
 use super::{
     AllFields, ConnectionKey, EndpointMethod, Http, HttpOutput, Refused, Request, RequestFields,
     UpperLayer, Wire,

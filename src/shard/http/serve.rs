@@ -1,6 +1,7 @@
 //! A request that is complete: answered here if it is none of the engine's, else handed over.
 
-use super::connection::{HeadVerdict, Hold};
+use super::connection::Hold;
+use super::partial::HeadVerdict;
 use super::{ConnectionKey, EndpointMethod, Http, Refused, RequestFields, UpperLayer, Wire};
 use crate::app::call::Availability;
 use crate::shard::refused::METHODS;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::documents::PublicDocument;
 use super::{ConnectionKey, Http, Refused, RequestFields, UpperLayer};
+use crate::clients::Client;
 use crate::principal::Identity;
 use crate::wire::HeadView;
 
@@ -25,6 +26,16 @@ impl<U: UpperLayer> Http<U> {
         _: &RequestFields<'_>,
     ) -> Result<Option<Rc<Identity>>, NotLetIn> {
         Ok(None)
+    }
+
+    pub(super) fn identify_again(
+        &mut self,
+        _: bool,
+        _: (Option<Client>, Option<&Identity>),
+        _: &HeadView<'_>,
+        _: &RequestFields<'_>,
+    ) -> Option<Result<Rc<Identity>, Box<Refused>>> {
+        None
     }
 
     pub(super) fn give_up_asking(&mut self, _: ConnectionKey) -> bool {

@@ -1,6 +1,7 @@
 //! What is published, as it waits for its place in the log, and what whoever published it is answered.
 
 use futures_channel::oneshot;
+use serde::{Deserialize, Serialize};
 
 use crate::app::call::{KeptBy, Notice, Topic};
 use crate::app::contents::{Change, Contents};
@@ -19,7 +20,7 @@ pub struct Receipt {
 }
 
 /// When something was accepted, for what is written there at the same time elsewhere.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
     /// By the clock of Redis.
     pub at: EntryId,
@@ -36,7 +37,7 @@ pub struct UnsentItems {
 }
 
 /// What is published.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OutboxItem {
     Changed(Topic),
     /// As far as this principal is concerned: nobody else is notified.
@@ -58,7 +59,7 @@ pub enum OutboxItem {
     Everything,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ContentSource {
     /// Not known to be in this node's store; `None` takes the resource away.
     Given(Option<Contents>),

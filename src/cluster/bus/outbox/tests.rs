@@ -2,7 +2,7 @@ use futures_channel::oneshot;
 
 use super::*;
 use crate::app::call::Notice;
-use crate::app::contents::{Body, Contents};
+use crate::app::contents::{Body, Change, Contents};
 use crate::principal::PrincipalId;
 
 fn changed(uri: &str) -> OutboxItem {

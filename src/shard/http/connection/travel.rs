@@ -1,18 +1,23 @@
 //! A connection as a value that can travel, without what the stream on it is about.
 //!
-//! It is between two requests, or carries a stream: what only a request that is being received or answered knows is left
-//! behind, and so is that the client sends nothing more: the kernel says that again to whoever reads next.
+//! Most are between two requests, or carry a stream. What only those have on which a request arrives, or that end, is in a
+//! value of its own, which the others do without ([`PackedUnderWay`]).
 
 use std::cell::Cell;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::{Millis, Timer, UpperLayer};
+use super::super::partial::Partial;
+use super::super::partial::travel::PackedPartial;
+use super::super::{AnswerOwner, Millis, Timer, UpperLayer};
 use super::{Connection, ConnectionState, CountsFor, Hold};
 use crate::clients::Client;
+use crate::shard::stays::Leaves;
 
 #[derive(Clone, Serialize, Deserialize)]
 pub(in crate::shard) struct PackedConnection {
+    /// By which it was known where it was: index and generation.
+    pub(in crate::shard) key: (u32, u32),
     /// It carries a stream.
     is_stream: bool,
     inbox: Vec<u8>,
@@ -33,13 +38,66 @@ pub(in crate::shard) struct PackedConnection {
     is_proxy: bool,
     #[serde(default)]
     names_principals: bool,
+    #[serde(default, skip_serializing_if = "PackedUnderWay::is_nothing")]
+    under_way: Option<Box<PackedUnderWay>>,
+}
+
+/// Of a request that arrives or is answered, and of a connection that ends.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct PackedUnderWay {
+    partial: Option<PackedPartial>,
+    /// In JSON.
+    word: Option<String>,
+    headers_only: bool,
+    origin: Option<Box<str>>,
+    input_ended: bool,
+    /// It was answered for the last time.
+    lingers: bool,
+    close_when_written: bool,
+    /// Whose the answer is that is being written: index and generation.
+    asker: Option<(u32, u32)>,
+}
+
+impl PackedUnderWay {
+    fn is_nothing(under_way: &Option<Box<PackedUnderWay>>) -> bool {
+        under_way.is_none()
+    }
+
+    fn or_nothing(self) -> Option<Box<PackedUnderWay>> {
+        let PackedUnderWay {
+            partial,
+            word,
+            headers_only,
+            origin,
+            input_ended,
+            lingers,
+            close_when_written,
+            asker,
+        } = &self;
+        let flags = [*headers_only, *input_ended, *lingers, *close_when_written];
+        let is_nothing = partial.is_none()
+            && word.is_none()
+            && origin.is_none()
+            && asker.is_none()
+            && flags == [false; 4];
+        (!is_nothing).then(|| Box::new(self))
+    }
 }
 
 impl<U: UpperLayer> Connection<U> {
-    pub(in crate::shard::http) fn pack(self) -> PackedConnection {
+    /// `epoch` is that of the rules that hold.
+    pub(in crate::shard::http) fn pack(
+        self,
+        key: (u32, u32),
+        epoch: u64,
+        leaves: Leaves,
+    ) -> PackedConnection {
+        // On another core the owners of answers have other names.
+        let is_known = leaves == Leaves::WithItsCore && self.is_writing();
+        let asker = self.state.asker().filter(|_| is_known);
         let Connection {
-            // `ExpectHead`, or `ExpectAnswer` of an owner that comes with it.
-            state: _,
+            state,
             is_stream,
             inbox,
             scanned,
@@ -50,17 +108,16 @@ impl<U: UpperLayer> Connection<U> {
             held,
             // Nothing is queued of a shard that was drained.
             queued: _,
-            close_when_written: _,
+            close_when_written,
             is_new,
-            input_ended: _,
+            input_ended,
             keep_alive,
             http10,
-            // Of a request that is not served yet.
-            word: _,
+            word,
+            // While an answer is held nothing leaves.
             hold: _,
-            // Of an answer that has not begun.
-            headers_only: _,
-            origin: _,
+            headers_only,
+            origin,
             since,
             timer: _,
             peer,
@@ -69,7 +126,28 @@ impl<U: UpperLayer> Connection<U> {
             is_proxy,
             names_principals,
         } = self;
+        let lingers = matches!(state, ConnectionState::Lingering(_));
+        let under_way = PackedUnderWay {
+            partial: match state {
+                ConnectionState::ExpectBody(partial) => Some(partial.pack(epoch)),
+                // Of an owner that comes with it, or nothing that stays: the others do not leave.
+                ConnectionState::ExpectHead(_)
+                | ConnectionState::ExpectAnswer(_)
+                | ConnectionState::Lingering(_)
+                | ConnectionState::ExpectLook(_)
+                | ConnectionState::ExpectWord
+                | ConnectionState::ExpectOperators => None,
+            },
+            word: word.and_then(|it| serde_json::to_string(&it).ok()),
+            headers_only,
+            origin,
+            input_ended,
+            lingers,
+            close_when_written,
+            asker: asker.map(|it| it.parts()),
+        };
         PackedConnection {
+            key,
             is_stream,
             inbox: inbox.map_or_else(Vec::new, |it| *it),
             scanned,
@@ -85,17 +163,38 @@ impl<U: UpperLayer> Connection<U> {
             counts_for,
             is_proxy,
             names_principals,
+            under_way: under_way.or_nothing(),
         }
     }
 }
 
+/// What a connection that arrives is in the middle of.
+pub(in crate::shard) enum Arrives<O> {
+    /// Nothing, or its end.
+    Alone,
+    /// A request, whose body goes on arriving.
+    Within(Box<Partial>),
+    /// A stream of this owner's.
+    OwnedBy(O),
+}
+
 impl PackedConnection {
-    /// `owner` is whose stream it carries.
+    /// Half a request, if there is one. What is to be decided about that is decided before it is put back.
+    pub(in crate::shard::http) fn take_partial(&mut self) -> Option<PackedPartial> {
+        self.under_way.as_mut()?.partial.take()
+    }
+
+    pub(in crate::shard::http) fn names_principals(&self) -> bool {
+        self.names_principals
+    }
+
     pub(in crate::shard::http) fn unpack<U: UpperLayer>(
         self,
-        owner: Option<U::Owner>,
+        what: Arrives<U::Owner>,
     ) -> Connection<U> {
         let PackedConnection {
+            // Who takes it in decides whether it has that again.
+            key: _,
             is_stream,
             inbox,
             scanned,
@@ -112,13 +211,30 @@ impl PackedConnection {
             counts_for,
             is_proxy,
             names_principals,
+            under_way,
         } = self;
+        let PackedUnderWay {
+            // It is what arrives.
+            partial: _,
+            word,
+            headers_only,
+            origin,
+            input_ended,
+            lingers,
+            close_when_written,
+            asker,
+        } = *under_way.unwrap_or_default();
+        let asker = asker.map(|(index, generation)| AnswerOwner::from_parts(index, generation));
+        let is_owned = matches!(what, Arrives::OwnedBy(_));
+        let is_writing = unwritten.is_some() || !outbox.is_empty();
         Connection {
-            state: owner.map_or(
-                ConnectionState::ExpectHead(None),
-                ConnectionState::ExpectAnswer,
-            ),
-            is_stream: is_stream && owner.is_some(),
+            state: match what {
+                Arrives::OwnedBy(owner) => ConnectionState::ExpectAnswer(owner),
+                Arrives::Within(partial) => ConnectionState::ExpectBody(partial),
+                Arrives::Alone if lingers => ConnectionState::Lingering(asker),
+                Arrives::Alone => ConnectionState::ExpectHead(asker),
+            },
+            is_stream: is_stream && is_owned,
             scanned: (inbox.len() as u32).min(scanned),
             inbox: (!inbox.is_empty()).then(|| Box::new(inbox)),
             outbox,
@@ -126,15 +242,15 @@ impl PackedConnection {
             paused: Cell::new(false),
             held: None,
             queued: false,
-            close_when_written: false,
+            close_when_written: close_when_written && lingers && is_writing,
             is_new,
-            input_ended: false,
+            input_ended,
             keep_alive,
             http10,
-            word: None,
+            word: word.and_then(|it| serde_json::from_str(&it).ok()),
             hold: Hold::No,
-            headers_only: false,
-            origin: None,
+            headers_only,
+            origin,
             since,
             timer: Timer::default(),
             peer,

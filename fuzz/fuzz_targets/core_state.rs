@@ -1,0 +1,3 @@
+#![cfg_attr(fuzzing, no_main)]
+
+pinfold_fuzz::fuzz_target!("core_state");

@@ -1,0 +1,143 @@
+//! All cores of a node stand still at the same place in the log, for another process to take over.
+
+use std::sync::MutexGuard;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use super::core_message::CoreMessage;
+use super::publisher::Publisher;
+use super::standstill_orders::{FreezeOrder, FrozenCore, QuiesceOrder, StillHeldUp};
+use crate::shard::HeldUp;
+
+/// For a core to come to its messages, beyond what it was asked to wait.
+const CORE_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+
+/// Cores that stand still, and nothing can be published meanwhile. Dropped, they go on.
+pub(crate) struct Standing<'a> {
+    publisher: &'a Publisher,
+    /// In the order in which they stood still.
+    pub(crate) cores: Vec<(u16, FrozenCore)>,
+    /// Dropped before the cores go on.
+    thaws: Vec<Sender<()>>,
+    last_offset: MutexGuard<'a, u64>,
+}
+
+/// Why they do not.
+pub(crate) enum NotStanding {
+    HeldUp(HeldUp),
+    /// A sentence.
+    Fault(String),
+}
+
+impl<'a> Standing<'a> {
+    /// Blocks until all cores stand still. They read nothing from its beginning on, and wait so long for what is under way.
+    ///
+    /// # Errors
+    /// Why they go on.
+    pub(crate) fn begin(publisher: &'a Publisher, within: Duration) -> Result<Self, NotStanding> {
+        quiesce(publisher, within).inspect_err(|_| go_on(publisher))?;
+        let last_offset = publisher.lock();
+        let count = publisher.mailboxes().len();
+        let mut standing = Standing {
+            publisher,
+            cores: Vec::with_capacity(count),
+            thaws: Vec::with_capacity(count),
+            last_offset,
+        };
+        let (answer, answers) = channel();
+        for (core, mailbox) in publisher.mailboxes().iter().enumerate() {
+            let (thaw, thawed) = channel();
+            standing.thaws.push(thaw);
+            mailbox.post_beyond(CoreMessage::Freeze(FreezeOrder {
+                core: core as u16,
+                answer: answer.clone(),
+                thaw: thawed,
+            }));
+        }
+        drop(answer);
+        standing.collect(&answers)?;
+        // What came after the order would be lost with this process.
+        match publisher.mailboxes().iter().all(|it| it.len() == 0) {
+            true => Ok(standing),
+            false => Err(NotStanding::Fault(
+                "something came for a core in the last moment".to_owned(),
+            )),
+        }
+    }
+
+    /// The newest offset that was given.
+    pub(crate) fn last_offset(&self) -> u64 {
+        *self.last_offset
+    }
+
+    /// They never go on: another process has taken their places.
+    pub(crate) fn leave(self) {
+        std::mem::forget(self);
+    }
+
+    fn collect(
+        &mut self,
+        answers: &Receiver<(u16, Result<FrozenCore, StillHeldUp>)>,
+    ) -> Result<(), NotStanding> {
+        let until = Instant::now() + CORE_ANSWERS_WITHIN;
+        let mut held_up = HeldUp::default();
+        for _ in 0..self.thaws.len() {
+            match answers.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok((core, Ok(frozen))) => self.cores.push((core, frozen)),
+                Ok((_, Err(StillHeldUp::By(other)))) => held_up.add(&other),
+                Ok((core, Err(StillHeldUp::System(fault)))) => {
+                    let sentence = format!("what core {core} has cannot be written down: {fault}");
+                    return Err(NotStanding::Fault(sentence));
+                }
+                Err(why) => return Err(no_answer(why)),
+            }
+        }
+        match held_up.is_empty() {
+            true => Ok(()),
+            false => Err(NotStanding::HeldUp(held_up)),
+        }
+    }
+}
+
+impl Drop for Standing<'_> {
+    fn drop(&mut self) {
+        // What the cores lent is theirs again before they look for it.
+        self.cores.clear();
+        self.thaws.clear();
+        go_on(self.publisher);
+    }
+}
+
+fn quiesce(publisher: &Publisher, within: Duration) -> Result<(), NotStanding> {
+    let (answer, answers) = channel();
+    for mailbox in publisher.mailboxes() {
+        mailbox.post_beyond(CoreMessage::Quiesce(QuiesceOrder {
+            within,
+            answer: answer.clone(),
+        }));
+    }
+    drop(answer);
+    let until = Instant::now() + within + CORE_ANSWERS_WITHIN;
+    let mut held_up = HeldUp::default();
+    for _ in publisher.mailboxes() {
+        let answer = answers.recv_timeout(until.saturating_duration_since(Instant::now()));
+        held_up.add(&answer.map_err(no_answer)?);
+    }
+    match held_up.is_empty() {
+        true => Ok(()),
+        false => Err(NotStanding::HeldUp(held_up)),
+    }
+}
+
+fn go_on(publisher: &Publisher) {
+    for mailbox in publisher.mailboxes() {
+        mailbox.post_beyond(CoreMessage::GoOn);
+    }
+}
+
+fn no_answer(why: RecvTimeoutError) -> NotStanding {
+    NotStanding::Fault(match why {
+        RecvTimeoutError::Timeout => "a core does not come to its messages".to_owned(),
+        RecvTimeoutError::Disconnected => "a core is gone".to_owned(),
+    })
+}

@@ -1,0 +1,316 @@
+//! A core that stands still for another process to take its place, and a core that begins in the place of one.
+//!
+//! ```text
+//! here   serves ─quiesce─▶ reads and accepts nothing ─freeze─▶ its thread waits, all it has is written down ─▶ (the process ends)
+//!           ▲                        │ held up                              │ thaw
+//!           └────────────────────────┴──────────────────────────────────────┘
+//! there  waits for what a core had ─▶ has it ─go─▶ serves
+//! ```
+//!
+//! While its thread waits nothing of a core does anything: no timer fires and no handler goes on. It beats as soon as it goes on,
+//! which is long before the watchdog counts it as hanging.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::net::TcpStream as StdStream;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{MemfdFlags, memfd_create};
+use serde::{Deserialize, Serialize};
+
+use super::clock;
+use super::core_loop::Core;
+use super::drain_barrier::DrainBarrier;
+use super::engine::CoreDriver;
+use super::forward::Lent;
+use super::standstill_orders::{
+    CoreResume, FreezeOrder, FrozenCore, QuiesceOrder, ReceivedCore, StillHeldUp,
+};
+use crate::acceptor::Acceptor;
+use crate::forward::TravellingStream;
+use crate::shard::{ConnectionKey, FrozenShard, HeldUp, StaysBecause};
+
+/// How often a core that becomes quiet looks whether it is.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// How often a core that waits for another process looks whether its own node has given up.
+const LOOK_WHETHER_ABANDONED: Duration = Duration::from_millis(50);
+
+/// A core as it is written down.
+#[derive(Serialize, Deserialize)]
+struct CoreState {
+    shard: FrozenShard,
+    /// What the kernel has not taken of writes: by the connection's place among all.
+    unsent: Vec<(u32, Vec<u8>)>,
+    /// Of other nodes' sessions.
+    #[serde(default)]
+    passed_on: Vec<TravellingStream>,
+}
+
+/// Reads and accepts nothing from now on, and says when nothing is under way any more.
+pub(super) async fn quiesce(core: Rc<Core>, acceptors: Rc<[Acceptor]>, order: QuiesceOrder) {
+    let until = Instant::now() + order.within;
+    core.quiet.shut();
+    for acceptor in &*acceptors {
+        acceptor.pause().await;
+        if !core.quiet.is_shut() {
+            // It goes on already: whoever asked was told nothing in time.
+            return acceptors.iter().for_each(Acceptor::resume);
+        }
+    }
+    let mut held_up = held_up(&core);
+    while !held_up.is_empty() && Instant::now() < until && core.quiet.is_shut() {
+        monoio::time::sleep(LOOK_EVERY).await;
+        core.pump();
+        held_up = self::held_up(&core);
+    }
+    // Whoever asked may have given up.
+    let _ = order.answer.send(held_up);
+}
+
+fn held_up(core: &Core) -> HeldUp {
+    let mut held_up = core.shard.borrow().held_up();
+    held_up.add_of(StaysBecause::PassedOn, core.forwarded());
+    held_up
+}
+
+/// Reads and accepts again.
+pub(super) fn go_on(core: &Core, acceptors: &[Acceptor]) {
+    core.quiet.open();
+    acceptors.iter().for_each(Acceptor::resume);
+}
+
+/// Stands still. Returns when the core goes on; not at all if another process has taken its place. `followed`: there are messages
+/// after this one.
+pub(super) fn freeze(core: &Rc<Core>, order: &FreezeOrder, followed: bool) {
+    core.pump();
+    let forwarded = core.forwarded();
+    if followed || forwarded > 0 {
+        let mut held_up = HeldUp::default();
+        held_up.add_of(StaysBecause::PassedOn, forwarded);
+        held_up.add_of(StaysBecause::NotDrained, followed.into());
+        let _ = order
+            .answer
+            .send((order.core, Err(StillHeldUp::By(held_up))));
+        return;
+    }
+    let frozen = core.shard.borrow_mut().handle_freeze(clock::now());
+    let frozen = match frozen {
+        Ok(frozen) => frozen,
+        Err(held_up) => {
+            let _ = order
+                .answer
+                .send((order.core, Err(StillHeldUp::By(held_up))));
+            return;
+        }
+    };
+    let keys = frozen.connection_keys();
+    let sockets = keys.iter().filter_map(|&key| core.sockets.take(key));
+    let mut sockets = sockets.collect::<Vec<_>>();
+    let forwarding = core.forwarding.as_ref();
+    let mut lent = forwarding.map_or_else(Lent::default, |it| it.lend(&mut sockets));
+    let sockets = Arc::new(sockets);
+    let sessions = frozen.session_count();
+    let passed_on = std::mem::take(&mut lent.streams);
+    let (state, written) = CoreState::of(frozen, core, &keys, passed_on).write();
+    let answer = match written {
+        Ok(file) => Ok(FrozenCore {
+            state: file,
+            sockets: sockets.clone(),
+            sessions,
+        }),
+        Err(fault) => Err(StillHeldUp::System(fault)),
+    };
+    // Nobody may wait for it any more: then it is thawed at once.
+    let _ = order.answer.send((order.core, answer));
+    let _ = order.thaw.recv();
+    thaw(core, state, (&keys, &lent), sockets);
+}
+
+fn thaw(
+    core: &Rc<Core>,
+    state: CoreState,
+    (keys, lent): (&[ConnectionKey], &Lent),
+    sockets: Arc<Vec<StdStream>>,
+) {
+    let sockets = Arc::try_unwrap(sockets).unwrap_or_else(|shared| {
+        // A descriptor that cannot be had again is a connection that is lost, not a core.
+        let again = shared.iter().map_while(|it| it.try_clone().ok());
+        again.collect()
+    });
+    let mut sockets = sockets.into_iter();
+    for (&key, socket) in keys.iter().zip(&mut sockets) {
+        core.sockets.keep(key, socket);
+    }
+    if let Some(forwarding) = &core.forwarding {
+        forwarding.give_back(lent, sockets);
+    }
+    let resumed = core
+        .shard
+        .borrow_mut()
+        .handle_resume(clock::now(), state.shard);
+    if let Err(why) = resumed {
+        tracing::error!(%why, core = core.number, "a core could not go on with what it had a moment ago");
+    }
+    // Those that wait for more room are told to read on only if they were told not to.
+    for &key in keys {
+        core.watch_again(key);
+    }
+    core.pump();
+}
+
+/// A core that has just been made waits for what another one had, and has it then.
+///
+/// # Errors
+/// Nothing comes, or what comes is not what a core had.
+pub(super) fn resume(
+    core: &Core,
+    resume: &CoreResume,
+    departure: &DrainBarrier,
+) -> io::Result<Resumed> {
+    // Whoever gives up listens no more.
+    let _ = resume.waits.send(());
+    let received = wait_for(&resume.state, departure);
+    let given_up = || io::Error::other("the other process keeps what it has");
+    let ReceivedCore { state, sockets } = received.ok_or_else(given_up)?;
+    let CoreState {
+        shard,
+        unsent,
+        passed_on,
+    } = CoreState::read(state)?;
+    // Nobody goes on by rules from before what was taken back.
+    #[cfg(feature = "auth")]
+    if let Some(credentials) = &core.credentials {
+        let rules = credentials.rules();
+        core.shard.borrow_mut().handle_rules(rules);
+    }
+    let resumed = core.shard.borrow_mut().handle_resume(clock::now(), shard);
+    let keys = resumed.map_err(|why| malformed(&why.to_string()))?;
+    let (connections, streams) = (keys.len(), passed_on.len());
+    if connections + 2 * streams != sockets.len() {
+        let sockets = sockets.len();
+        return Err(malformed(&format!(
+            "it has {connections} connections, passes on {streams} streams, and has {sockets} sockets"
+        )));
+    }
+    let mut sockets = sockets.into_iter();
+    for (&key, socket) in keys.iter().zip(&mut sockets) {
+        core.sockets.keep(key, socket);
+    }
+    pass_on(core, passed_on, sockets)?;
+    let mut unsent_by = Vec::new();
+    for (place, bytes) in unsent {
+        let key = keys.get(place as usize).copied();
+        let key = key.ok_or_else(|| malformed("a write is of no connection"))?;
+        core.unsent.keep(key, bytes);
+        unsent_by.push(key);
+    }
+    Ok(Resumed {
+        keys,
+        unsent: unsent_by,
+    })
+}
+
+fn pass_on(
+    core: &Core,
+    streams: Vec<TravellingStream>,
+    sockets: impl IntoIterator<Item = StdStream>,
+) -> io::Result<()> {
+    let commons = core.shard.borrow().commons().clone();
+    let forwarding = core.forwarding.as_ref();
+    let is_alone = forwarding.is_none() && streams.is_empty();
+    match is_alone || forwarding.is_some_and(|it| it.resume(&commons, streams, sockets)) {
+        true => Ok(()),
+        false => Err(malformed(
+            "what it passes on to other nodes is no stream, or this node is alone",
+        )),
+    }
+}
+
+/// None: nothing will come, or this node does not come to serve.
+pub(super) fn wait_for<T>(from: &Receiver<T>, departure: &DrainBarrier) -> Option<T> {
+    loop {
+        match from.recv_timeout(LOOK_WHETHER_ABANDONED) {
+            Ok(it) => return Some(it),
+            Err(RecvTimeoutError::Timeout) if !departure.is_abandoned() => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+fn malformed(what: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("what a core of the other process had cannot be read: {what}"),
+    )
+}
+
+/// What a core that took another one's place still has to do when it may.
+#[derive(Default)]
+pub(super) struct Resumed {
+    keys: Vec<ConnectionKey>,
+    unsent: Vec<ConnectionKey>,
+}
+
+impl Resumed {
+    /// Serves those who came.
+    pub(super) fn begin(self, core: &Rc<Core>) {
+        for key in self.unsent {
+            core.write_rest(key);
+        }
+        for key in self.keys {
+            core.watch_again(key);
+        }
+        core.pump();
+    }
+}
+
+impl CoreState {
+    fn of(
+        shard: FrozenShard,
+        core: &Core,
+        keys: &[ConnectionKey],
+        passed_on: Vec<TravellingStream>,
+    ) -> CoreState {
+        let mut unsent = Vec::new();
+        let rest = core.unsent.rest();
+        if !rest.is_empty() {
+            let places = keys.iter().zip(0..);
+            let places: std::collections::BTreeMap<_, u32> =
+                places.map(|(&key, place)| (key, place)).collect();
+            let placed = rest.into_iter();
+            unsent.extend(placed.filter_map(|(key, bytes)| Some((*places.get(&key)?, bytes))));
+        }
+        CoreState {
+            shard,
+            unsent,
+            passed_on,
+        }
+    }
+
+    /// Itself, and where it was written to.
+    fn write(self) -> (CoreState, io::Result<File>) {
+        let written = self.write_down();
+        (self, written)
+    }
+
+    fn write_down(&self) -> io::Result<File> {
+        let mut file = File::from(memfd_create("pinfold-core", MemfdFlags::CLOEXEC)?);
+        let mut bytes = Vec::new();
+        let mut writer = rmp_serde::Serializer::new(&mut bytes)
+            .with_struct_map()
+            .with_bytes(rmp_serde::config::BytesMode::ForceAll);
+        self.serialize(&mut writer).map_err(io::Error::other)?;
+        file.write_all(&bytes)?;
+        Ok(file)
+    }
+
+    fn read(mut file: File) -> io::Result<CoreState> {
+        let mut bytes = Vec::new();
+        file.rewind()?;
+        file.read_to_end(&mut bytes)?;
+        rmp_serde::from_slice(&bytes).map_err(|fault| malformed(&fault.to_string()))
+    }
+}

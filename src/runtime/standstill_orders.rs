@@ -1,0 +1,59 @@
+//! What a core is told when it is to stand still, and what it has then: for whoever hands a node over, and for whoever takes one.
+
+use std::fs::File;
+use std::io;
+use std::net::TcpStream as StdStream;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
+
+use crate::shard::HeldUp;
+
+/// What a core is asked before it stands still.
+pub(crate) struct QuiesceOrder {
+    /// So long it waits for what holds it up.
+    pub(crate) within: Duration,
+    /// Said once: what holds it up still.
+    pub(crate) answer: Sender<HeldUp>,
+}
+
+/// What a core is told then.
+pub(crate) struct FreezeOrder {
+    pub(crate) core: u16,
+    pub(crate) answer: Sender<(u16, Result<FrozenCore, StillHeldUp>)>,
+    /// Closed: it goes on. It is kept open to the end of the process otherwise.
+    pub(crate) thaw: Receiver<()>,
+}
+
+/// Why a core does not stand still after all.
+pub(crate) enum StillHeldUp {
+    By(HeldUp),
+    /// What it has could not be written down.
+    System(io::Error),
+}
+
+/// All that a core had, for another process.
+pub(crate) struct FrozenCore {
+    /// [`CoreState`], in the memory of nobody.
+    pub(crate) state: File,
+    /// The sockets of its connections, in the order of the state, then two of each stream that is passed on.
+    pub(crate) sockets: Arc<Vec<StdStream>>,
+    pub(crate) sessions: usize,
+}
+
+/// What a core begins with that takes the place of one.
+pub(crate) struct CoreResume {
+    /// Told when the core waits for its state.
+    pub(crate) waits: Sender<()>,
+    pub(crate) state: Receiver<ReceivedCore>,
+    /// Closed: it ends. Anything else: it serves.
+    pub(crate) go: Receiver<()>,
+    /// Told when it does: by the monotonic clock of the machine.
+    pub(crate) serves: Sender<u64>,
+}
+
+/// As it came from the other process.
+pub(crate) struct ReceivedCore {
+    pub(crate) state: File,
+    pub(crate) sockets: Vec<StdStream>,
+}

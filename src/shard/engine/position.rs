@@ -1,0 +1,119 @@
+//! What a core has beside its sessions and connections, for another one that goes on in its place.
+//!
+//! [`Engine::position`] takes the whole engine apart, and has a line for each part of it: by that it travels, or why it does not.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::arena::Key;
+use super::{Client, Commons, Engine};
+
+/// Where a core stands, for another one to begin with that goes on in its place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CorePosition {
+    /// The last place in the log that it has heard of.
+    offset: u64,
+    /// The generation of its next session: ids of those that ended never name another one.
+    next_session: u32,
+    /// The generation of its next connection: what is still to come for one that ended never finds another one.
+    #[serde(default)]
+    pub(in crate::shard) next_connection: u32,
+    /// Its sessions that are on other cores: slot, generation, and the core.
+    away: Vec<(u32, u32, u16)>,
+    /// Who has used of the rate at which one client may call, and when that is whole again, in nanoseconds of the node's clock.
+    #[serde(default)]
+    rates: Vec<(Client, u64)>,
+}
+
+impl Engine {
+    pub(in crate::shard) fn commons(&self) -> &Arc<Commons> {
+        &self.commons
+    }
+
+    pub(in crate::shard) fn position(&self, next_connection: u32) -> CorePosition {
+        let Engine {
+            // Who the core is, its settings, and what it has of the whole node: whoever goes on in its place is given the same.
+            node: _,
+            core: _,
+            core_count: _,
+            incarnation: _,
+            limits: _,
+            memory: _,
+            commons: _,
+            is_clustered: _,
+            http_sse: _,
+            server_info: _,
+            description: _,
+            accepts: _,
+            spelling: _,
+            secrets: _,
+            rights: _,
+            // Whoever drives a shard tells it.
+            now: _,
+            offset,
+            // One after the other, in `travel`.
+            sessions,
+            moved,
+            // With their sessions, as that says there.
+            streams: _,
+            silent: _,
+            // None is under way: a session with one stays.
+            calls: _,
+            calls_of_client: _,
+            // Listeners travel with their sessions or connections, and topics are made of what they hear.
+            fanout: _,
+            // Armed anew.
+            wheel: _,
+            // Why sessions ended, and what was answered with an error, stays with the process that saw it. The log was told.
+            records: _,
+            // By their words, with those who say so.
+            profiles: _,
+            call_rates,
+            // Asked again when there is no room again.
+            asked_for_room: _,
+            // A node that drains stands still for nobody.
+            drain: _,
+            // Told by whoever reads the board there.
+            is_loading: _,
+            // Those that were not announced yet are so where they arrive: each says it of itself.
+            announced: _,
+            // Their records are verified from the first one again.
+            verified: _,
+            // There are none: `NotDrained`.
+            outputs: _,
+            // Room for the next delivery.
+            due: _,
+            events: _,
+            id_text: _,
+            // Counted since the process began, as all that is read by `/metrics`.
+            stats: _,
+        } = self;
+        CorePosition {
+            offset: *offset,
+            next_session: sessions.next_generation(),
+            next_connection,
+            away: moved.away().collect(),
+            rates: call_rates.used(self.now),
+        }
+    }
+
+    /// Goes on where another core stood. What was published before is over for all who are not here yet.
+    pub(in crate::shard) fn begin_at(&mut self, position: CorePosition) {
+        let CorePosition {
+            offset,
+            next_session,
+            // The wire's.
+            next_connection: _,
+            away,
+            rates,
+        } = position;
+        self.offset = self.offset.max(offset);
+        self.sessions.count_from(next_session);
+        for (slot, generation, core) in away {
+            self.moved
+                .is_on(Key::from_parts(slot, generation), Some(core));
+        }
+        self.call_rates.take_in(&rates, self.now);
+    }
+}

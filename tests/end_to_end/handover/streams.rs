@@ -1,0 +1,122 @@
+//! What is open while a node changes its process: streams of both eras, connections that wait, readers that do not read.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use serde_json::{Value, json};
+
+use super::{Upgraded, until};
+use crate::crowd::{Habit, Listener, TOPICS, connect, exchange, open_session, post, uri};
+use crate::server::App;
+
+/// So many that a reader who does not read has unread bytes in both kernels' buffers, and in the node.
+const UNREAD: usize = 40;
+
+/// Connections of operators that have not ended yet.
+const OPERATORS: usize = 2;
+
+#[test]
+fn a_stream_that_ends_or_misses_something_when_the_process_is_another_one() {
+    let node = Upgraded::start("streams", App::Board, &["--write-stall", "1h"]);
+    let address = node.address();
+    let (session, slow_session) = (open_session(address), open_session(address));
+    let mut readers = [
+        Listener::open(address, Some(session.clone()), Habit::Reads),
+        Listener::open(address, None, Habit::Reads),
+    ];
+    let mut slow = [
+        Listener::open(address, Some(slow_session), Habit::Stalls),
+        Listener::open(address, None, Habit::Stalls),
+    ];
+    let mut idle = connect(address, Habit::Reads);
+    assert!(is_answered(&mut idle));
+    let topics: Vec<String> = (0..TOPICS).map(uri).collect();
+    let open_files = node.open_files();
+    for round in 0..3 {
+        (0..UNREAD).for_each(|_| node.publish(&topics));
+        node.upgrade();
+        assert!(is_answered(&mut idle), "round {round}");
+        readers.iter_mut().for_each(hears_all);
+        node.publish(&topics);
+        readers.iter_mut().for_each(hears_all);
+    }
+    // What one process has opened for a hand-over the next one does not keep.
+    until("it has no more open files than in the beginning", || {
+        (node.open_files() <= open_files + OPERATORS).then_some(())
+    });
+    slow.iter_mut().for_each(hears_all);
+    // By then nothing is left of what was told before.
+    for listener in &mut slow {
+        until("a slow reader has read all", || {
+            (!listener.read()).then_some(())
+        });
+        listener.heard.clear();
+    }
+    node.publish(&topics);
+    slow.iter_mut().for_each(hears_all);
+    let answer = calls(address, &session);
+    assert!(
+        answer.contains("\"result\"") && !answer.contains("isError\":true"),
+        "{answer}"
+    );
+    node.ends();
+}
+
+#[test]
+fn a_reader_that_comes_back_to_another_process_and_misses_what_it_was_not_told() {
+    let node = Upgraded::start("resume", App::Board, &[]);
+    let address = node.address();
+    let session = open_session(address);
+    let mut listener = Listener::open(address, Some(session.clone()), Habit::Reads);
+    node.publish(&[uri(0)]);
+    until("it is told", || {
+        listener.read();
+        listener.heard.contains_key(&uri(0)).then_some(())
+    });
+    let last_id = listener.last_id.clone();
+    drop(listener);
+    node.publish(&[uri(1), uri(2)]);
+    node.upgrade();
+    node.publish(&[uri(3)]);
+    let mut listener = Listener::open_at(address, Some(session), Habit::Reads, &last_id);
+    for topic in 1..=3 {
+        until("it is told of what it missed", || {
+            listener.read();
+            listener.heard.contains_key(&uri(topic)).then_some(())
+        });
+    }
+    assert!(!listener.heard.contains_key(&uri(0)), "told twice");
+    node.ends();
+}
+
+fn hears_all(listener: &mut Listener) {
+    until("a reader is told of all topics", || {
+        listener.read();
+        (listener.heard.len() == TOPICS).then_some(())
+    });
+    while listener.read() {}
+    listener.heard.clear();
+}
+
+/// On a connection that waited meanwhile.
+fn is_answered(socket: &mut TcpStream) -> bool {
+    let request = b"OPTIONS /mcp HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    socket.write_all(request).expect("the kernel takes it");
+    let (mut answer, mut byte) = (Vec::new(), [0]);
+    while !answer.ends_with(b"\r\n\r\n") {
+        if socket.read_exact(&mut byte).is_err() {
+            return false;
+        }
+        answer.extend(byte);
+    }
+    answer.starts_with(b"HTTP/1.1 204 ")
+}
+
+fn calls(address: std::net::SocketAddr, session: &str) -> String {
+    let arguments = json!({ "uri": "board://called", "text": "by a session that came along" });
+    let body: Value = json!({"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": {"name": "post", "arguments": arguments}});
+    exchange(
+        address,
+        &post(&body, &format!("Mcp-Session-Id: {session}\r\n")),
+    )
+}
