@@ -1,7 +1,7 @@
 //! The layers of the crate: the same as in the maps of `src/lib.rs` and the README.
 
 /// Each module, and which modules of the crate it may name: only some that stand before it, and in the order of the two maps.
-pub(super) const LAYERS: [(&str, &[&str]); 29] = [
+pub(super) const LAYERS: [(&str, &[&str]); 30] = [
     ("limits", &[]),
     ("allocator", &[]),
     ("budget", &[]),
