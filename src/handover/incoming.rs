@@ -17,7 +17,8 @@ use crate::runtime::ReceivedCore;
 
 /// The old process is at the other end of the channel, and answers in milliseconds, or is gone.
 const SOON: Duration = Duration::from_secs(10);
-/// Until everything is under way the old process waits for calls to end, for as long as its operator allows.
+/// Until everything is under way the old process waits for calls to end, for as long as its operator allows; and at the end it
+/// alone decides.
 const LONG: Duration = Duration::from_secs(24 * 3_600);
 
 /// A hand-over that this process takes part in.
@@ -173,7 +174,9 @@ impl Incoming {
         }
     }
 
-    /// Everything is here and understood.
+    /// Everything is here and understood. Then it is for the old process alone to decide: one that gives up ends this process, or is
+    /// gone, and both are heard. Whoever went by a time of its own could miss by a moment that it was told to go, and nobody
+    /// would serve.
     ///
     /// # Errors
     /// The old process is gone, or keeps what it has.
@@ -181,7 +184,7 @@ impl Incoming {
         self.tell(&ToOld::Ready)?;
         let (go, _) = self
             .channel
-            .receive(Instant::now() + SOON, "before it let go of what it had")?;
+            .receive(Instant::now() + LONG, "before it let go of what it had")?;
         match go {
             ToNew::Go => Ok(()),
             _ => Err(HandoverFault::Unexpected("that it lets go")),

@@ -171,6 +171,8 @@ pub(crate) enum HandoverFault {
         theirs: u32,
         reads_from: u32,
     },
+    /// This process may have no more of them.
+    NoDescriptors,
     /// It would take too long.
     TooMuch(&'static str),
     System(&'static str, io::Error),
@@ -198,6 +200,10 @@ impl fmt::Display for HandoverFault {
                 f,
                 "the other program has states of format {theirs} and reads those from {reads_from} on; this one has {FORMAT} \
                  and reads from {READS_FROM} on: take a version between the two first"
+            ),
+            HandoverFault::NoDescriptors => f.write_str(
+                "some sockets did not arrive: the new process may have fewer open files than the old one has. Raise the hard \
+                 limit (ulimit -Hn, or LimitNOFILE= in a systemd unit)",
             ),
             HandoverFault::TooMuch(what) => write!(f, "{what}: try again at a quieter time"),
             HandoverFault::System(what, fault) => write!(f, "{what}: {fault}"),

@@ -21,7 +21,7 @@ use crate::handover::{
     HandoverFault, NodeConfiguration, NodeFacts, NodePart, Sealed, Served, SuccessorProcess,
     SuccessorProgram,
 };
-use crate::runtime::{NotStanding, Standing, began_ns, machine_ns};
+use crate::runtime::{NotStanding, Standing, began_ns, machine_ns, now};
 
 /// What is under way has so long before everything goes on for a while: clients notice nothing of that.
 const QUIESCE_WITHIN: Duration = Duration::from_millis(50);
@@ -373,6 +373,7 @@ impl Node {
         let state = WrittenNode {
             last_offset: standing.cores.last_offset(),
             control: control.unwrap_or_default(),
+            rates: self.shared.commons.used_rates(now()),
         };
         let state = state.write().map_err(|fault| {
             HandoverFault::System("what the node has cannot be written down", fault)

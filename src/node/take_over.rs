@@ -16,10 +16,11 @@ use super::operators::Operators;
 use super::{NodeError, Options, StateKey, names};
 use crate::acceptor::Listening;
 use crate::app::contents::ContentStore;
+use crate::clients::Commons;
 #[cfg(feature = "auth")]
 use crate::credentials::CredentialStore;
 use crate::handover::{HandoverFault, Incoming, NodeConfiguration, NodePart};
-use crate::runtime::{CoreResume, Publisher, ReceivedCore, continue_from};
+use crate::runtime::{CoreResume, Publisher, ReceivedCore, continue_from, now};
 
 /// For a core that was let go to watch its sockets. How long it took is told, and nothing depends on it.
 const CORE_BEGINS_WITHIN: Duration = Duration::from_secs(1);
@@ -278,7 +279,7 @@ impl Taking {
     /// The old process keeps what it has.
     pub(super) fn finish(
         self,
-        publisher: &Publisher,
+        (publisher, commons): (&Publisher, &Commons),
         member: Option<&mut ClusterMember>,
         operators: Option<&mut Operators>,
     ) -> Result<TakenOver, NodeError> {
@@ -288,6 +289,7 @@ impl Taking {
         let state = WrittenNode::read(node)
             .map_err(|fault| NodeError::system("what the node had cannot be read", fault))?;
         publisher.continue_from(state.last_offset);
+        commons.take_in_rates(state.rates, now());
         let unread = |fault| NodeError::system("what the node had cannot be read", fault);
         if let Some(member) = member {
             let resumed = member.resume(&state.control.cluster, publisher);

@@ -14,10 +14,10 @@ use crate::server::{App, binary};
 use crate::tools;
 
 /// Those who are there all the time.
-struct Witnesses(Vec<Listener>);
+pub(super) struct Witnesses(Vec<Listener>);
 
 impl Witnesses {
-    fn of(node: &Upgraded) -> Witnesses {
+    pub(super) fn of(node: &Upgraded) -> Witnesses {
         let address = node.address();
         let session = open_session(address);
         Witnesses(vec![
@@ -27,7 +27,7 @@ impl Witnesses {
     }
 
     /// On the streams that they had from the beginning.
-    fn have_noticed_nothing(&mut self, node: &Upgraded) {
+    pub(super) fn have_noticed_nothing(&mut self, node: &Upgraded) {
         let topics: Vec<String> = (0..TOPICS).map(uri).collect();
         node.publish(&topics);
         for listener in &mut self.0 {
