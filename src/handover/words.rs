@@ -24,11 +24,16 @@ pub(super) enum ToNew {
     Listening,
     /// With the descriptor of a part of the node: there may be any number, before the cores and among them.
     Part(NodePart),
+    /// With descriptors of connections that this core still serves, in the order of their keys: index and generation.
+    Ahead {
+        core: u16,
+        keys: Vec<(u32, u32)>,
+    },
     /// With the descriptor of what this core had.
     Core {
         core: u16,
     },
-    /// With descriptors of this core's connections, the next ones in the order of its state.
+    /// With descriptors of this core's connections, the next ones in the order of its state; without those that are there.
     Sockets {
         core: u16,
     },
@@ -148,8 +153,11 @@ pub(super) struct ListenerFacts {
 
 /// How much there is, for the new process to see that nothing is missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Sealed {
     pub(crate) sockets: usize,
+    /// Of these, those that came while they were served.
+    pub(crate) ahead: usize,
     pub(crate) sessions: usize,
 }
 

@@ -20,7 +20,7 @@ use crate::clients::Commons;
 #[cfg(feature = "auth")]
 use crate::credentials::CredentialStore;
 use crate::handover::{HandoverFault, Incoming, NodeConfiguration, NodePart};
-use crate::runtime::{CoreResume, Publisher, ReceivedCore, continue_from, now};
+use crate::runtime::{CoreResume, ForCore, Publisher, continue_from, now};
 
 /// For a core that was let go to watch its sockets. How long it took is told, and nothing depends on it.
 const CORE_BEGINS_WITHIN: Duration = Duration::from_secs(1);
@@ -175,7 +175,7 @@ impl TakeOver {
         let cores = self.incoming.facts.cores;
         let (waits, waiting) = channel();
         let (serves, serve) = channel();
-        let mut to_cores: Vec<Sender<ReceivedCore>> = Vec::new();
+        let mut to_cores: Vec<Sender<ForCore>> = Vec::new();
         let mut go = Vec::new();
         let mut resumes = Vec::new();
         for _ in 0..cores {
@@ -226,7 +226,7 @@ fn settle_admin(was: Option<SocketAddr>, _: &Options) -> Result<(), NodeError> {
 fn receive(
     incoming: &Incoming,
     waiting: &Receiver<()>,
-    to_cores: Vec<Sender<ReceivedCore>>,
+    to_cores: Vec<Sender<ForCore>>,
     parts: &TakesParts,
 ) -> Result<File, HandoverFault> {
     if waiting.iter().take(to_cores.len()).count() < to_cores.len() {

@@ -1,13 +1,14 @@
 //! All cores of a node stand still at the same place in the log, for another process to take over.
 
-use std::sync::MutexGuard;
+use std::collections::HashSet;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::core_message::CoreMessage;
 use super::publisher::Publisher;
 use super::standstill_orders::{FreezeOrder, FrozenCore, QuiesceOrder, StillHeldUp};
-use crate::shard::HeldUp;
+use crate::shard::{ConnectionKey, HeldUp};
 
 /// For a core to come to its messages, beyond what it was asked to wait.
 const CORE_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
@@ -31,10 +32,15 @@ pub(crate) enum NotStanding {
 
 impl<'a> Standing<'a> {
     /// Blocks until all cores stand still. They read nothing from its beginning on, and wait so long for what is under way.
+    /// `ahead` has the connections of each core whose sockets need not be sent any more.
     ///
     /// # Errors
     /// Why they go on.
-    pub(crate) fn begin(publisher: &'a Publisher, within: Duration) -> Result<Self, NotStanding> {
+    pub(crate) fn begin(
+        publisher: &'a Publisher,
+        within: Duration,
+        ahead: &[Arc<HashSet<ConnectionKey>>],
+    ) -> Result<Self, NotStanding> {
         quiesce(publisher, within).inspect_err(|_| go_on(publisher))?;
         let last_offset = publisher.lock();
         let count = publisher.mailboxes().len();
@@ -50,6 +56,7 @@ impl<'a> Standing<'a> {
             standing.thaws.push(thaw);
             mailbox.post_beyond(CoreMessage::Freeze(FreezeOrder {
                 core: core as u16,
+                ahead: ahead.get(core).cloned().unwrap_or_default(),
                 answer: answer.clone(),
                 thaw: thawed,
             }));

@@ -160,10 +160,14 @@ fn measure(
     (driver, board_mb): (&str, usize),
     options: &HandoverOptions,
 ) -> Outcome<OfDriver> {
-    let room = ["--driver", driver, "--initialize-per-second-max", "1000000"];
+    let mut arguments = vec!["--driver", driver, "--initialize-per-second-max", "1000000"];
+    // A request takes as long as some hand-overs, and these take as long as the machine is busy.
+    for limit in ["--head-timeout", "--body-timeout", "--write-stall"] {
+        arguments.extend([limit, "1h"]);
+    }
     let setup = Setup {
         cpus: &[0, 1],
-        arguments: &room,
+        arguments: &arguments,
     };
     let server = Server::start_with(program, &setup)?;
     machine::pin_to_any(&[0, 1])?;

@@ -246,13 +246,13 @@ fn an_upgrade_of_a_node_that_takes_its_leave() {
 }
 
 /// A call that asks its client, who does not answer.
-struct Call {
+pub(super) struct Call {
     socket: TcpStream,
     session: String,
 }
 
 impl Call {
-    fn begin(address: SocketAddr) -> Call {
+    pub(super) fn begin(address: SocketAddr) -> Call {
         let body: Value = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
             "protocolVersion": "2025-06-18", "capabilities": {"elicitation": {}}, "clientInfo": {"name": "slow", "version": "1"},
         }});
@@ -279,7 +279,7 @@ impl Call {
         Call { socket, session }
     }
 
-    fn end(self, address: SocketAddr) {
+    pub(super) fn end(self, address: SocketAddr) {
         let session = self.session;
         let request =
             format!("DELETE /mcp HTTP/1.1\r\nHost: localhost\r\nMcp-Session-Id: {session}\r\n\r\n");

@@ -76,9 +76,9 @@ fn no_room_for_what_is_written_down() {
     limit(&node, Resource::Fsize, little());
     node.refuses("File too large");
     witnesses.have_noticed_nothing(&node);
-    for number in 0..4 {
+    for number in 0..5 {
         let uri = format!("board://large/{number}");
-        let item = json!([{"uri": uri, "contents": "x".repeat(1 << 20)}]);
+        let item = json!([{"uri": uri, "contents": "x".repeat(1_000_000)}]);
         let answer = ureq::post(&format!("{}/publish", node.admin())).send(item.to_string());
         assert_eq!(answer.expect("an answer").status(), 200);
     }
