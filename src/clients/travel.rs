@@ -139,7 +139,7 @@ mod tests {
     fn a_client_that_has_its_rate_again_because_another_process_goes_on() {
         let before = commons(1_000, 10);
         assert_eq!(
-            (opened(&before, 1, 5_000), opened(&before, 2, 4_000)),
+            (opened(&before, 2, 4_000), opened(&before, 1, 5_000)),
             (10, 10)
         );
         let used = before.used_rates(5_500);
