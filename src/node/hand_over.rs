@@ -76,9 +76,9 @@ pub struct PauseTimes {
 }
 
 impl PauseTimes {
-    fn begin() -> PauseTimes {
+    fn since(began_ns: u64) -> PauseTimes {
         PauseTimes {
-            began_ns: machine_ns(),
+            began_ns,
             stands: Duration::ZERO,
             sent: Duration::ZERO,
             understood: Duration::ZERO,
@@ -312,12 +312,12 @@ impl Node {
         let control = self.shared.handover.control.as_ref();
         let control = control.map(|it| it.quiesce(QUIESCE_WITHIN, insists));
         let control = control.transpose()?;
-        let mut times = PauseTimes::begin();
         let cores = Standing::begin(&self.shared.publisher, QUIESCE_WITHIN, ahead.of_cores());
         let cores = cores.map_err(|why| match why {
             NotStanding::HeldUp(held_up) => held_up.to_string(),
             NotStanding::Fault(sentence) => sentence,
         })?;
+        let mut times = PauseTimes::since(cores.since_ns);
         times.stands = times.passed();
         Ok(StandingNode {
             cores,

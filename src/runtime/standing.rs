@@ -20,6 +20,8 @@ pub(crate) struct Standing<'a> {
     pub(crate) cores: Vec<(u16, FrozenCore)>,
     /// Dropped before the cores go on.
     thaws: Vec<Sender<()>>,
+    /// The first of them has read nothing since then, by the monotonic clock of the machine.
+    pub(crate) since_ns: u64,
     last_offset: MutexGuard<'a, u64>,
 }
 
@@ -41,13 +43,14 @@ impl<'a> Standing<'a> {
         within: Duration,
         ahead: &[Arc<HashSet<ConnectionKey>>],
     ) -> Result<Self, NotStanding> {
-        quiesce(publisher, within).inspect_err(|_| go_on(publisher))?;
+        let since_ns = quiesce(publisher, within).inspect_err(|_| go_on(publisher))?;
         let last_offset = publisher.lock();
         let count = publisher.mailboxes().len();
         let mut standing = Standing {
             publisher,
             cores: Vec::with_capacity(count),
             thaws: Vec::with_capacity(count),
+            since_ns,
             last_offset,
         };
         let (answer, answers) = channel();
@@ -115,7 +118,8 @@ impl Drop for Standing<'_> {
     }
 }
 
-fn quiesce(publisher: &Publisher, within: Duration) -> Result<(), NotStanding> {
+/// Since when the first core reads nothing.
+fn quiesce(publisher: &Publisher, within: Duration) -> Result<u64, NotStanding> {
     let (answer, answers) = channel();
     for mailbox in publisher.mailboxes() {
         mailbox.post_beyond(CoreMessage::Quiesce(QuiesceOrder {
@@ -125,13 +129,15 @@ fn quiesce(publisher: &Publisher, within: Duration) -> Result<(), NotStanding> {
     }
     drop(answer);
     let until = Instant::now() + within + CORE_ANSWERS_WITHIN;
-    let mut held_up = HeldUp::default();
+    let (mut held_up, mut first_ns) = (HeldUp::default(), u64::MAX);
     for _ in publisher.mailboxes() {
         let answer = answers.recv_timeout(until.saturating_duration_since(Instant::now()));
-        held_up.add(&answer.map_err(no_answer)?);
+        let quiet = answer.map_err(no_answer)?;
+        held_up.add(&quiet.held_up);
+        first_ns = first_ns.min(quiet.since_ns);
     }
     match held_up.is_empty() {
-        true => Ok(()),
+        true => Ok(first_ns),
         false => Err(NotStanding::HeldUp(held_up)),
     }
 }

@@ -28,7 +28,7 @@ use super::drain_barrier::DrainBarrier;
 use super::engine::CoreDriver;
 use super::forward::Lent;
 use super::standstill_orders::{
-    CoreResume, ForCore, FreezeOrder, FrozenCore, QuiesceOrder, ReceivedCore, StillHeldUp,
+    CoreResume, ForCore, FreezeOrder, FrozenCore, QuiesceOrder, Quiet, ReceivedCore, StillHeldUp,
 };
 use crate::acceptor::Acceptor;
 use crate::forward::TravellingStream;
@@ -54,6 +54,7 @@ struct CoreState {
 pub(super) async fn quiesce(core: Rc<Core>, acceptors: Rc<[Acceptor]>, order: QuiesceOrder) {
     let until = Instant::now() + order.within;
     core.quiet.shut();
+    let since_ns = clock::machine_ns();
     for acceptor in &*acceptors {
         acceptor.pause().await;
         if !core.quiet.is_shut() {
@@ -68,7 +69,7 @@ pub(super) async fn quiesce(core: Rc<Core>, acceptors: Rc<[Acceptor]>, order: Qu
         held_up = self::held_up(&core);
     }
     // Whoever asked may have given up.
-    let _ = order.answer.send(held_up);
+    let _ = order.answer.send(Quiet { since_ns, held_up });
 }
 
 fn held_up(core: &Core) -> HeldUp {

@@ -14,8 +14,15 @@ use crate::shard::{ConnectionKey, HeldUp};
 pub(crate) struct QuiesceOrder {
     /// So long it waits for what holds it up.
     pub(crate) within: Duration,
-    /// Said once: what holds it up still.
-    pub(crate) answer: Sender<HeldUp>,
+    pub(crate) answer: Sender<Quiet>,
+}
+
+/// What a core says once when it was asked to become quiet.
+pub(crate) struct Quiet {
+    /// It has read nothing since then, by the monotonic clock of the machine.
+    pub(crate) since_ns: u64,
+    /// What holds it up still.
+    pub(crate) held_up: HeldUp,
 }
 
 /// Some of a core's sockets are wanted while it serves.
