@@ -12,9 +12,9 @@ use crate::server::App;
 /// More of them than this are not needed beside those that a node has open.
 const DESCRIPTORS_MAX: u64 = 40;
 
-const SESSIONS: usize = 300;
+const SESSIONS: usize = 60;
 /// A core has more to write down with half of them.
-const STATE_BYTES_MAX: u64 = 32 * 1024;
+const STATE_BYTES_MAX: u64 = 8 * 1024;
 
 /// Of the node's process, from now on.
 fn limit(node: &Upgraded, resource: Resource, current: Option<u64>) {
