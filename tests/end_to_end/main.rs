@@ -18,6 +18,7 @@ mod conformance;
 mod console;
 mod crowd;
 mod dechunker;
+mod deploy_check;
 mod drain;
 mod fairness;
 mod half_close;
