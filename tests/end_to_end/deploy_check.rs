@@ -144,7 +144,7 @@ fn a_call_that_holds_up_the_hand_over_and_is_not_told() {
     let scratch = scratch_folder("deploy_check/call");
     let options = ["--handover-grace", "7s"];
     let server = Server::start_with(&options, App::Conformance, Placement::OneCore, &scratch);
-    let (_, _waits) = call(&server);
+    let (session, _waits) = call(&server);
     // What cores count is a quarter of a second old there.
     wait_until("the call is told", || {
         let checked = check(&server.admin(), &[]);
@@ -158,6 +158,8 @@ fn a_call_that_holds_up_the_hand_over_and_is_not_told() {
         (&json!(1), &json!(1)),
         "{told}"
     );
+    let ended = client::try_delete(&server.mcp(), &session).expect("an answer");
+    assert_eq!(ended.status, 204, "{ended:?}");
     server.stop().expect("it ends well");
 }
 

@@ -25,6 +25,7 @@ mod half_close;
 mod handover;
 mod hardship;
 mod identity;
+mod kubernetes;
 mod observed;
 mod open_files;
 mod operators;

@@ -177,7 +177,7 @@ fn a_session_of_a_dead_node_that_the_proxy_answers_for() {
         let session = Session::open(&fleet.node("b").mcp()).through(&fleet.traefik.mcp());
         let cookie = format!("_mcp_backend={}", cookie_value(&fleet.node("b").url()));
         fleet.node_mut("b").kill();
-        let mut answered = |fields: &[(&str, &str)]| {
+        let answered = |fields: &[(&str, &str)]| {
             let answer = session.ping_with(fields);
             assert!(is_of_a_node(answer.status, &answer), "{answer:?}");
             let answer = session.request("resources/list", json!({}), fields);
