@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use self::cost::{DeployCost, Verdict};
+use self::cost::{DeployCost, DeployVerdict};
 use super::publish::{AdminClient, AdminFault, AdminTarget};
 
 pub const EXAMPLES: &str = "\
@@ -100,11 +100,11 @@ fn found_out(options: &DeployCheckOptions) -> Result<DeployCost, AdminFault> {
     ask::cluster(&admin).map(|found| cost::judge(&found))
 }
 
-const fn code(verdict: Verdict) -> u8 {
+const fn code(verdict: DeployVerdict) -> u8 {
     match verdict {
-        Verdict::NothingIsLost => 0,
-        Verdict::SomethingIsLost => EXIT_LOST,
-        Verdict::Unknown => EXIT_UNKNOWN,
+        DeployVerdict::NothingIsLost => 0,
+        DeployVerdict::SomethingIsLost => EXIT_LOST,
+        DeployVerdict::Unknown => EXIT_UNKNOWN,
     }
 }
 

@@ -278,10 +278,7 @@ fn services_that_lead_to_no_pod() {
         &manifests.the("PodDisruptionBudget", "pinfold")["spec"]["selector"]["matchLabels"],
     ];
     assert!(selected.iter().all(|it| *it == labels), "{selected:?}");
-    let headless = &manifests.the(
-        "Service",
-        &set["serviceName"].as_str().expect("a name").to_owned(),
-    )["spec"];
+    let headless = &manifests.the("Service", set["serviceName"].as_str().expect("a name"))["spec"];
     assert_eq!(headless["clusterIP"], "None");
     let rules = &manifests.the("Ingress", "pinfold")["spec"]["rules"];
     let file: toml::Table = manifests.file().parse().expect("TOML");

@@ -102,7 +102,7 @@ pub(super) struct DrainCost {
 
 /// What is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum DeployVerdict {
     NothingIsLost,
     /// That much is certain, whatever else is not known.
     SomethingIsLost,
@@ -181,37 +181,39 @@ impl DrainCost {
         self.ends.values().sum()
     }
 
-    fn verdict(&self) -> Verdict {
+    fn verdict(&self) -> DeployVerdict {
         match (self.ended(), self.unknown) {
-            (0, 0) => Verdict::NothingIsLost,
-            (0, _) => Verdict::Unknown,
-            _ => Verdict::SomethingIsLost,
+            (0, 0) => DeployVerdict::NothingIsLost,
+            (0, _) => DeployVerdict::Unknown,
+            _ => DeployVerdict::SomethingIsLost,
         }
     }
 }
 
 impl NodeCost {
     /// Of a node that cannot be handed over the drain's: nothing else is left to it.
-    pub(super) fn verdict(&self, by: DeployWay) -> Verdict {
+    pub(super) fn verdict(&self, by: DeployWay) -> DeployVerdict {
         match (by, &self.handover) {
-            (DeployWay::Handover, HandoverCost::Nothing { .. }) => Verdict::NothingIsLost,
-            (DeployWay::Handover, HandoverCost::Unknown(_)) => Verdict::Unknown,
+            (DeployWay::Handover, HandoverCost::Nothing { .. }) => DeployVerdict::NothingIsLost,
+            (DeployWay::Handover, HandoverCost::Unknown(_)) => DeployVerdict::Unknown,
             _ => self.drain.verdict(),
         }
     }
 }
 
 impl DeployCost {
-    pub(super) fn verdict(&self, by: DeployWay) -> Verdict {
+    pub(super) fn verdict(&self, by: DeployWay) -> DeployVerdict {
         let of_nodes = self.nodes.iter().map(|it| it.verdict(by));
         let unasked = self.silent.values().filter(|it| !it.is_gone);
-        let all = of_nodes.chain(unasked.map(|_| Verdict::Unknown));
-        all.fold(Verdict::NothingIsLost, |worst, one| match (worst, one) {
-            (Verdict::SomethingIsLost, _) | (_, Verdict::SomethingIsLost) => {
-                Verdict::SomethingIsLost
+        let all = of_nodes.chain(unasked.map(|_| DeployVerdict::Unknown));
+        all.fold(DeployVerdict::NothingIsLost, |worst, one| {
+            match (worst, one) {
+                (DeployVerdict::SomethingIsLost, _) | (_, DeployVerdict::SomethingIsLost) => {
+                    DeployVerdict::SomethingIsLost
+                }
+                (DeployVerdict::Unknown, _) | (_, DeployVerdict::Unknown) => DeployVerdict::Unknown,
+                _ => DeployVerdict::NothingIsLost,
             }
-            (Verdict::Unknown, _) | (_, Verdict::Unknown) => Verdict::Unknown,
-            _ => Verdict::NothingIsLost,
         })
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::DeployWay;
-use super::cost::{DeployCost, DrainCost, HandoverCost, NodeCost, Verdict};
+use super::cost::{DeployCost, DeployVerdict, DrainCost, HandoverCost, NodeCost};
 use crate::cli::table::{Table, short_time};
 
 /// For people.
@@ -171,14 +171,14 @@ fn about_silent(cost: &DeployCost) -> String {
 
 fn verdict_in_words(cost: &DeployCost, by: DeployWay) -> String {
     match cost.verdict(by) {
-        Verdict::NothingIsLost => "no session is lost".to_owned(),
-        Verdict::SomethingIsLost => {
+        DeployVerdict::NothingIsLost => "no session is lost".to_owned(),
+        DeployVerdict::SomethingIsLost => {
             let losing = cost.nodes.iter();
-            let losing = losing.filter(|it| it.verdict(by) == Verdict::SomethingIsLost);
+            let losing = losing.filter(|it| it.verdict(by) == DeployVerdict::SomethingIsLost);
             let count = losing.map(|it| it.drain.ended()).sum();
             format!("{} lost", are(count))
         }
-        Verdict::Unknown => "what is lost could not be found out".to_owned(),
+        DeployVerdict::Unknown => "what is lost could not be found out".to_owned(),
     }
 }
 
@@ -187,16 +187,16 @@ fn are(count: u64) -> String {
     format!("{} {verb}", counted(count, "session"))
 }
 
-const fn conclusion(verdict: Verdict, by: DeployWay) -> &'static str {
+const fn conclusion(verdict: DeployVerdict, by: DeployWay) -> &'static str {
     match (verdict, by) {
-        (Verdict::NothingIsLost, DeployWay::Handover) => {
+        (DeployVerdict::NothingIsLost, DeployWay::Handover) => {
             "\nNothing is lost: hand over one node after the other.\n"
         }
-        (Verdict::NothingIsLost, DeployWay::Drain) => {
+        (DeployVerdict::NothingIsLost, DeployWay::Drain) => {
             "\nNothing is lost: drain one node after the other.\n"
         }
-        (Verdict::SomethingIsLost, _) => "\nSomething would be lost.\n",
-        (Verdict::Unknown, _) => "\nIt could not be found out.\n",
+        (DeployVerdict::SomethingIsLost, _) => "\nSomething would be lost.\n",
+        (DeployVerdict::Unknown, _) => "\nIt could not be found out.\n",
     }
 }
 
@@ -271,10 +271,10 @@ const fn way(by: DeployWay) -> &'static str {
     }
 }
 
-const fn word(verdict: Verdict) -> &'static str {
+const fn word(verdict: DeployVerdict) -> &'static str {
     match verdict {
-        Verdict::NothingIsLost => "nothing_is_lost",
-        Verdict::SomethingIsLost => "something_is_lost",
-        Verdict::Unknown => "unknown",
+        DeployVerdict::NothingIsLost => "nothing_is_lost",
+        DeployVerdict::SomethingIsLost => "something_is_lost",
+        DeployVerdict::Unknown => "unknown",
     }
 }

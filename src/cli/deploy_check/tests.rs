@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::cost::{
-    DeployCost, FoundCluster, FoundNode, HandoverCost, HandoverSaid, SilentPeer, Verdict, judge,
+    DeployCost, DeployVerdict, FoundCluster, FoundNode, HandoverCost, HandoverSaid, SilentPeer,
+    judge,
 };
 use super::tally::SessionTally;
 use super::{DeployWay, code, report};
@@ -36,7 +37,7 @@ fn cluster<const COUNT: usize>(nodes: [FoundNode; COUNT]) -> FoundCluster {
     }
 }
 
-fn verdicts(cost: &DeployCost) -> (Verdict, Verdict) {
+fn verdicts(cost: &DeployCost) -> (DeployVerdict, DeployVerdict) {
     let of = |by| cost.verdict(by);
     (of(DeployWay::Handover), of(DeployWay::Drain))
 }
@@ -46,7 +47,7 @@ fn ends(cost: &DeployCost, node: usize) -> Vec<(&str, u64)> {
     ends.map(|(why, count)| (why.as_str(), *count)).collect()
 }
 
-use Verdict::{NothingIsLost, SomethingIsLost, Unknown};
+use DeployVerdict::{NothingIsLost, SomethingIsLost, Unknown};
 
 #[test]
 fn a_session_that_moves_and_counts_as_lost() {
