@@ -329,7 +329,8 @@ check('ten thousand sessions are searched, sorted and turned over, a page at a t
     await page.selectOption('#order', 'asc');
     await page.selectOption('#sort', 'activity');
     await text(page, '#page-told', /^1 to 100 of 10,000$/);
-    assert.equal(await page.locator('th[aria-sort=ascending]').textContent(), 'Last active');
+    // The line of the page is the same before and after.
+    await text(page, 'th[aria-sort=ascending]', /^Last active$/);
     // A page is all there is in the document, and it answers while the list is kept up to date.
     assert.ok(await page.evaluate(() => document.querySelectorAll('*').length) < 3500);
     await page.keyboard.press('Escape');

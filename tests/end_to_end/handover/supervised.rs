@@ -136,8 +136,11 @@ fn a_container_that_ends_otherwise_than_its_node() {
     let mut node = Upgraded::start_by("process_1_killed", App::Board, &[], as_process_1);
     node.beside = 2;
     node.upgrade();
-    let serving = children(process_1(&node));
-    node.signal("KILL", serving[0]);
+    let serving = until("the process before is gone", || {
+        let children = children(process_1(&node));
+        (children.len() == 1).then(|| children[0])
+    });
+    node.signal("KILL", serving);
     let status = until("the container ends", || {
         wait(&mut node.first.0, Duration::ZERO)
     });
