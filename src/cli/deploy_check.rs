@@ -33,10 +33,11 @@ Two ways to deploy are told apart:
              holds it up is told: calls under way, and requests that wait for another node, are waited for (--handover-grace of
              `pinfold serve`). If they do not end it is refused, nothing is lost, and one tries again.
   drain      SIGTERM, POST /drain, a restart, a new pod, a machine that is switched off: all streams end and their clients come
-             back. Sessions that can travel go to another node, the others end: application (it has state for them that does
-             not travel), too_large, http_sse (clients of 2024-11-05), off (--on-owner-loss 404). So do sessions for which no
-             other node is there (no_other_node), or none has room (no_room), or that Redis would have to carry
-             (redis_away). Calls under way have until the drain is over.
+             back. Sessions that can travel go to another node, the others end: off (--on-owner-loss 404 at their node, or no
+             --peer-secret-file), application (it keeps something for them that does not travel), too_large (subscribed to
+             more than a record takes), http_sse (clients of 2024-11-05). So do those for which no other node is there
+             (no_other_node) or has room (no_room), or while Redis is away (redis_away). Calls under way have until the drain
+             is over.
 A node that cannot be handed over counts as one that is drained, since nothing else is left to it.
 
 It is a look at one moment: clients come and go. Each node is asked by way of the one that is asked, for a thousand sessions at a

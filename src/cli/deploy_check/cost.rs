@@ -170,10 +170,13 @@ fn drain(node: &FoundNode, found: &FoundCluster) -> DrainCost {
     cost
 }
 
-/// Those to whom its sessions could go. One that drains takes none.
+/// Those to whom its sessions could go. One that drains takes none, and neither does one whose own end with it by its options.
 fn takers<'a>(node: &'a FoundNode, found: &'a FoundCluster) -> impl Iterator<Item = &'a FoundNode> {
     let others = found.nodes.values().filter(|it| it.name != node.name);
-    others.filter(|it| !matches!(it.state.as_str(), "draining" | "impaired"))
+    others.filter(|it| {
+        let takes_clients = !matches!(it.state.as_str(), "draining" | "impaired");
+        takes_clients && !it.tally.bound.contains_key("off")
+    })
 }
 
 impl DrainCost {

@@ -112,6 +112,9 @@ fn sessions_with_nowhere_to_go() {
     draining.nodes.get_mut("b").expect("it is there").state = "draining".to_owned();
     assert_eq!(ends(&judge(&draining), 0), [("no_other_node", 1)]);
 
+    let elsewhere_off = cluster([node("a", &[json!(true)]), node("b", &[json!("off")])]);
+    assert_eq!(ends(&judge(&elsewhere_off), 0), [("no_other_node", 1)]);
+
     let mut away = cluster(both());
     away.has_redis = false;
     let cost = judge(&away);
