@@ -65,7 +65,7 @@ fn a_session_that_would_end_and_is_passed_over() {
     let why = ["application", "too_large", "http_sse", "off", "off"].map(Value::from);
     let mut a = node("a", &why);
     a.tally.add(&json!({"era": "modern"}));
-    let cost = judge(&cluster([a, node("b", &[json!(true)])]));
+    let cost = judge(&cluster([a, node("b", &[json!(true)]), node("c", &[])]));
     assert_eq!(verdicts(&cost), (NothingIsLost, SomethingIsLost));
     let counts = [
         ("application", 1),
