@@ -28,17 +28,21 @@ Examples:
   pinfold deploy-check --admin http://10.0.0.2:9464 --token-file read-token
         by way of another node; a token that may only read will do
 
-Two ways to deploy are told apart:
-  hand-over  `pinfold upgrade`, systemctl reload: the node goes on in a new process, with connections, streams and sessions. What
-             holds it up is told: calls under way, and requests that wait for another node, are waited for (--handover-grace of
-             `pinfold serve`). If they do not end it is refused, nothing is lost, and one tries again.
-  drain      SIGTERM, POST /drain, a restart, a new pod, a machine that is switched off: all streams end and their clients come
-             back. Sessions that can travel go to another node, the others end: off (--on-owner-loss 404 at their node, or no
-             --peer-secret-file), application (it keeps something for them that does not travel), too_large (subscribed to
-             more than a record takes), http_sse (clients of 2024-11-05). So do those for which no other node is there
-             (no_other_node) or has room (no_room), or while Redis is away (redis_away). Calls under way have until the drain
-             is over.
-A node that cannot be handed over counts as one that is drained, since nothing else is left to it.
+By hand-over (`pinfold upgrade`, systemctl reload) a node goes on in a new process, with connections, streams and sessions: nothing
+is lost. What holds it up is told. Calls under way, and requests that wait for another node, are waited for (--handover-grace of
+`pinfold serve`); if they do not end it is refused, and one tries again.
+
+By drain (SIGTERM, POST /drain, a restart, a new pod) all streams end, and their clients come back. Sessions that can travel go to
+another node. The others end, and why is told:
+  off            --on-owner-loss 404 at their node, or no --peer-secret-file
+  application    it keeps something for them that does not travel
+  too_large      they are subscribed to more than a record takes
+  http_sse       of clients of 2024-11-05
+  no_other_node  nobody is there to go on with them
+  no_room        --sessions-max of the others
+  redis_away     by Redis others would have them
+Calls under way have until the drain is over. A node that cannot be handed over counts as one that is drained, since nothing else is
+left to it.
 
 It is a look at one moment: clients come and go. Each node is asked by way of the one that is asked, for a thousand sessions at a
 time.
