@@ -6,6 +6,7 @@ mod deployed;
 mod failures;
 mod load;
 mod node;
+mod rolling;
 mod streams;
 mod supervised;
 
