@@ -1,9 +1,10 @@
-//! The node goes on in a new process. What is told of it is written before this process ends.
+//! The node goes on in a new process. What is told of it is written before this process ends. Before anybody asks for it,
+//! `GET /node` says whether it would be tried.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::OperatorBackend;
 use super::leaving::Leaving;
@@ -27,6 +28,26 @@ pub struct HandoverReport {
     pub has_ended: bool,
     /// The process ends when this is dropped.
     pub leaving: Leaving,
+}
+
+/// Whether a hand-over would be tried now. Whether it succeeds, only trying says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HandoverOutlook {
+    /// And what is under way would be waited for for so long.
+    Tried { grace: Duration },
+    /// Why not.
+    Refused(String),
+}
+
+impl HandoverOutlook {
+    pub(super) fn json(&self) -> Value {
+        match self {
+            HandoverOutlook::Tried { grace } => {
+                json!({ "possible": true, "graceMs": grace.as_millis() as u64 })
+            }
+            HandoverOutlook::Refused(why) => json!({ "possible": false, "why": why }),
+        }
+    }
 }
 
 pub(super) async fn hand_over(operators: &dyn OperatorBackend) -> AdminResponse {

@@ -57,7 +57,7 @@ use futures_util::future::LocalBoxFuture;
 
 pub use access::Token;
 pub use cluster::{BusReport, ClusterReport, NodeReport, NodeState, RedisReport};
-pub use handover::HandoverReport;
+pub use handover::{HandoverOutlook, HandoverReport};
 pub(crate) use item::no_uri;
 pub use leaving::Leaving;
 pub use log::LogControl;

@@ -11,7 +11,11 @@ use crate::shard::{BOUNDS_MS, Histogram};
 
 pub(super) fn show(backend: &dyn OperatorBackend) -> AdminResponse {
     match backend.node() {
-        Some(node) => AdminResponse::json(200, &render(&node)),
+        Some(node) => {
+            let mut shown = render(&node);
+            shown["handover"] = backend.handover_outlook().json();
+            AdminResponse::json(200, &shown)
+        }
         None => AdminResponse::error(404, "Nothing is known of a node here."),
     }
 }
@@ -60,6 +64,7 @@ fn totals(node: &NodeReading) -> Value {
         "sessions": node.sessions,
         "streams": {"get": streams.get, "post": streams.post, "listen": streams.listen},
         "calls": node.sum(|it| it.stats.gauges.calls),
+        "passedOn": node.sum(|it| it.passed_on),
         "requests": node.sum(|it| it.stats.operations.requests),
         "errors": node.sum(|it| it.stats.operations.errors),
         "publications": node.publications(),

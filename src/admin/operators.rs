@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use futures_util::future::{LocalBoxFuture, ready};
 
-use super::{ClusterReport, HandoverReport, LogControl, NodeAnswer, PublishBackend};
+use super::{
+    ClusterReport, HandoverOutlook, HandoverReport, LogControl, NodeAnswer, PublishBackend,
+};
 use crate::app::call::Topic;
 use crate::metrics::NodeReading;
 use crate::principal::PrincipalId;
@@ -115,6 +117,11 @@ pub trait OperatorBackend: PublishBackend {
     fn hand_over(&self) -> LocalBoxFuture<'_, Result<HandoverReport, String>> {
         let sentence = "there is nothing here to be handed over";
         Box::pin(ready(Err(sentence.to_owned())))
+    }
+
+    /// Whether that would be tried now.
+    fn handover_outlook(&self) -> HandoverOutlook {
+        HandoverOutlook::Refused("there is nothing here to be handed over".to_owned())
     }
 
     /// How much is logged. None: that is not this node's to say.

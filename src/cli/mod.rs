@@ -1,5 +1,5 @@
 //! The command line: `serve`; `config`, which looks at the configuration of `serve`; small clients for people
-//! (`publish`, `watch`, `revoke`, `upgrade`, `top`, `sessions` and `cluster`); `token`, which makes tokens; and `traefik`, which prints the proxy's configuration.
+//! (`publish`, `watch`, `revoke`, `upgrade`, `deploy-check`, `top`, `sessions` and `cluster`); `token`, which makes tokens; and `traefik`, which prints the proxy's configuration.
 //!
 //! `program` is the whole of it. What is typed is parsed here. The crate's module `config` checks the options of `serve`,
 //! `banner` prints what came of them, and through `lines` the banner and the log get out. `reload` is what SIGHUP does.
@@ -7,6 +7,7 @@
 pub mod banner;
 pub mod cluster;
 pub mod config;
+pub mod deploy_check;
 pub mod lines;
 pub mod log;
 pub mod manual;
@@ -66,6 +67,9 @@ pub enum CliCommand {
     /// Have a node go on in a new process of its program, which no client notices
     #[command(after_help = upgrade::EXAMPLES)]
     Upgrade(upgrade::UpgradeOptions),
+    /// Say what a deploy of all nodes would cost now, before it begins
+    #[command(after_help = deploy_check::EXAMPLES)]
+    DeployCheck(deploy_check::DeployCheckOptions),
     /// Watch a node in the terminal: its cores, its sessions, who reads slowly
     #[command(after_help = top::EXAMPLES)]
     Top(top::TopOptions),
@@ -141,7 +145,8 @@ Signals:
                    at once, the log names what needs a restart
   SIGUSR1          logs how many connections, sessions and streams each core has
 
-A new program, or what SIGHUP leaves to a restart, without losing a connection: see `pinfold upgrade --help`.
+A new program, or what SIGHUP leaves to a restart, without losing a connection: see `pinfold upgrade --help`,
+and before that `pinfold deploy-check --help`.
 
 A node that has lost one of its threads ends with exit code 1. Log lines that nobody takes are dropped and counted.";
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::lines::LineWriter;
 use super::serve::Given;
 use super::{
-    CliCommand, EXIT_USAGE, Invocation, cluster, command_line, config, log, manual,
+    CliCommand, EXIT_USAGE, Invocation, cluster, command_line, config, deploy_check, log, manual,
     mistyped_variables, parent, publish, revoke, serve, sessions, token, top, traefik, upgrade,
     watch,
 };
@@ -28,6 +28,7 @@ pub fn program() -> ExitCode {
         CliCommand::Publish(options) => publish::run(&options),
         CliCommand::Revoke(options) => revoke::run(&options),
         CliCommand::Upgrade(options) => upgrade::run(&options),
+        CliCommand::DeployCheck(options) => deploy_check::run(&options),
         CliCommand::Top(options) => top::run(&options),
         CliCommand::Sessions(command) => sessions::run(&command),
         CliCommand::Cluster(options) => cluster::run(&options),

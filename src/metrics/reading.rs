@@ -48,6 +48,8 @@ pub struct MemoryReading {
 pub struct CoreReading {
     pub stats: CoreStats,
     pub forwards: ForwardCounts,
+    /// Requests that other nodes are to answer, and have not.
+    pub passed_on: usize,
     /// For how long its thread has had a CPU.
     pub busy: Duration,
     /// For how long it had something to do and no CPU.

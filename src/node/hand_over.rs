@@ -32,6 +32,9 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// not read, a Redis that does not answer.
 const INSISTS_AFTER: u32 = 3;
 
+const NO_PLAN: &str =
+    "this program was not made to be handed over: it was not said how it is started";
+const UNDER_WAY: &str = "a hand-over is under way already";
 const LEAVES: &str = "the node drains or ends: it is not handed over any more. Start the new program when it has ended";
 
 /// How a node is handed over.
@@ -215,14 +218,11 @@ impl Node {
     /// # Errors
     /// Why not. The node goes on, and no client has noticed.
     pub(crate) fn hand_over(&self) -> Result<HandedOver, HandoverRefused> {
-        let refuse = |why: &str| HandoverRefused(why.to_owned());
         let parts = &self.shared.handover;
         let plan = parts.plan.as_ref();
-        let plan = plan.ok_or_else(|| {
-            refuse("this program was not made to be handed over: it was not said how it is started")
-        })?;
+        let plan = plan.ok_or_else(|| HandoverRefused(NO_PLAN.to_owned()))?;
         if parts.under_way.swap(true, Ordering::AcqRel) {
-            return Err(refuse("a hand-over is under way already"));
+            return Err(HandoverRefused(UNDER_WAY.to_owned()));
         }
         let _one = OneAtATime(&parts.under_way);
         self.may_be_handed_over()?;
@@ -254,6 +254,21 @@ impl Node {
             return refuse(LEAVES);
         }
         Ok(())
+    }
+
+    /// Whether it would be tried at all if somebody asked for it now, and for how long what is under way would be waited for.
+    ///
+    /// # Errors
+    /// Why not.
+    #[cfg(feature = "admin")]
+    pub(crate) fn handover_grace(&self) -> Result<Duration, HandoverRefused> {
+        let parts = &self.shared.handover;
+        let plan = parts.plan.as_ref();
+        let plan = plan.ok_or_else(|| HandoverRefused(NO_PLAN.to_owned()))?;
+        if parts.under_way.load(Ordering::Acquire) {
+            return Err(HandoverRefused(UNDER_WAY.to_owned()));
+        }
+        self.may_be_handed_over().map(|()| plan.grace)
     }
 
     fn facts(&self) -> NodeFacts {

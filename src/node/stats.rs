@@ -35,6 +35,7 @@ pub(super) fn reader(
             CoreReading {
                 stats: core.stats,
                 forwards: core.forwards,
+                passed_on: core.passed_on,
                 busy: core.busy,
                 waited: core.waited,
                 mailbox: waiting.get(number).copied().unwrap_or(0),

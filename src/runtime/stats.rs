@@ -29,6 +29,8 @@ pub(crate) struct CoreReport {
     pub(crate) forwards: ForwardCounts,
     /// Requests and streams of other nodes' sessions, now.
     pub(crate) forwarded: usize,
+    /// Those of them that wait for their answers.
+    pub(crate) passed_on: usize,
     /// For how long its thread has had a CPU. What the kernel does for it counts as well.
     pub(crate) busy: Duration,
     /// For how long it had something to do and no CPU, which others had. Zero where the kernel does not count it.
@@ -62,6 +64,7 @@ impl StatsBoard {
         if let Some(forwarding) = &core.forwarding {
             report.forwards = forwarding.counts();
             report.forwarded = forwarding.count();
+            report.passed_on = forwarding.held_up();
         }
         report.busy = busy();
         report.waited = waited();

@@ -5,11 +5,18 @@ use std::time::Duration;
 use futures_channel::oneshot;
 use futures_util::future::{LocalBoxFuture, ready};
 
-use crate::admin::{HandoverReport, Leaving};
+use crate::admin::{HandoverOutlook, HandoverReport, Leaving};
 use crate::node::Node;
 
 /// For the last answer to be written.
 const LEAVES_WITHIN: Duration = Duration::from_secs(2);
+
+pub(super) fn outlook(node: &Node) -> HandoverOutlook {
+    match node.handover_grace() {
+        Ok(grace) => HandoverOutlook::Tried { grace },
+        Err(refused) => HandoverOutlook::Refused(refused.to_string()),
+    }
+}
 
 pub(super) fn hand_over(node: Node) -> LocalBoxFuture<'static, Result<HandoverReport, String>> {
     let (report, reported) = oneshot::channel();

@@ -16,8 +16,8 @@ use super::backend::NodeBackend;
 #[cfg(feature = "redis")]
 use crate::admin::NodeAnswer;
 use crate::admin::{
-    ClusterReport, ConnectionsPage, ConnectionsPageQuestion, HandoverReport, LogControl, NotViewed,
-    OperatorBackend, SessionsPage, SessionsQuestion, Viewed,
+    ClusterReport, ConnectionsPage, ConnectionsPageQuestion, HandoverOutlook, HandoverReport,
+    LogControl, NotViewed, OperatorBackend, SessionsPage, SessionsQuestion, Viewed,
 };
 use crate::app::call::Topic;
 use crate::metrics::NodeReading;
@@ -42,6 +42,10 @@ impl OperatorBackend for NodeBackend {
 
     fn hand_over(&self) -> LocalBoxFuture<'_, Result<HandoverReport, String>> {
         handover::hand_over(self.node.clone())
+    }
+
+    fn handover_outlook(&self) -> HandoverOutlook {
+        handover::outlook(&self.node)
     }
 
     fn trace(

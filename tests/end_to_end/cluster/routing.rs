@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use pinfold::internals::cluster::steering::cookie_value;
+use serde_json::json;
 
 use super::client::{Answer, Session, initialize, try_get};
 use super::fleet::{Fleet, NODES, Plan};
 use super::stream::Stream;
-use super::wait_until;
+use super::{POLL, wait_until};
 
 fn alone(test: &'static str, affinity: &'static str) -> Fleet {
     let plan = Plan {
@@ -160,6 +161,48 @@ fn a_dead_nodes_clients_get_an_answer_from_a_living_one() {
         node_of(&initialize(&fleet.traefik.mcp(), &[])) == "b"
     });
     fleet.stop();
+}
+
+/// Whoever asks for a session of a node that is gone, for a moment or for good: what is said of it is said by a node, which knows
+/// whether somebody goes on with it. The proxy knows nothing.
+#[test]
+fn a_session_of_a_dead_node_that_the_proxy_answers_for() {
+    for affinity in ["node", "cookie"] {
+        let plan = Plan {
+            affinity,
+            ..Plan::new("cluster/dead_by_name")
+        };
+        let mut fleet = plan.start();
+        let proxy = fleet.traefik.address();
+        let session = Session::open(&fleet.node("b").mcp()).through(&fleet.traefik.mcp());
+        let cookie = format!("_mcp_backend={}", cookie_value(&fleet.node("b").url()));
+        fleet.node_mut("b").kill();
+        let answered = |fields: &[(&str, &str)]| {
+            let answer = session.ping_with(fields);
+            assert!(is_of_a_node(answer.status, &answer), "{answer:?}");
+            let answer = session.request("resources/list", json!({}), fields);
+            assert!(is_of_a_node(answer.status, &answer), "{answer:?}");
+            let status = Stream::of_session(proxy, &session.id).status();
+            assert!(
+                matches!(status, 200 | 404),
+                "a stream was answered {status}"
+            );
+        };
+        // From the first request on, and when the proxy has long known of it.
+        for round in 0..40 {
+            answered(&[]);
+            answered(&[("Cookie", &cookie)]);
+            if round >= 20 {
+                std::thread::sleep(POLL);
+            }
+        }
+        fleet.stop();
+    }
+}
+
+/// A living node goes on with the session, or says why nobody does.
+fn is_of_a_node(status: u16, answer: &Answer) -> bool {
+    status == 200 || (status == 404 && !answer.reason().is_empty())
 }
 
 /// One hop too many, once: the answer to it brings the cookie of the node that has the session.

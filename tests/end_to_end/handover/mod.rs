@@ -7,6 +7,7 @@ mod failures;
 mod limits;
 mod load;
 mod node;
+mod rolling;
 mod streams;
 mod supervised;
 

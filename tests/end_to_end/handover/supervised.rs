@@ -107,7 +107,9 @@ fn a_container_that_ends_with_an_upgrade() {
     let mut listener = Listener::open(node.address(), Some(session), Habit::Reads);
     for _ in 0..3 {
         node.upgrade();
-        assert_eq!(children(parent).len(), 1, "whoever ended was waited for");
+        until("whoever ended was waited for", || {
+            (children(parent).len() == 1).then_some(())
+        });
         node.publish(&[uri(0)]);
         until("it is told", || {
             listener.read();
@@ -292,28 +294,27 @@ impl Drop for Manager {
     }
 }
 
-/// The unit of deploy/, for this program and these ports, without what keeps a service apart from its machine: that needs the
-/// system's own manager.
+/// The unit of deploy/ for this program and these ports: with its sandbox, but for what only the system's own manager can do.
 fn unit(program: &Path, ports: Ports) -> String {
-    const KEPT: [&str; 9] = [
-        "Type",
-        "NotifyAccess",
-        "ExecStart",
-        "ExecReload",
-        "KillSignal",
-        "TimeoutStopSec",
-        "Restart",
-        "RestartSec",
-        "UMask",
+    const LEFT_OUT: [&str; 5] = [
+        // A user of its own.
+        "DynamicUser",
+        // Of this machine.
+        "EnvironmentFile",
+        // These hide places that are not there in the namespace of the test's manager.
+        "ProtectHome",
+        "ProtectKernelLogs",
+        "ProtectKernelTunables",
     ];
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/systemd/pinfold.service");
     let file = fs::read_to_string(file).expect("the repository has it");
-    let lines = file.lines().filter(|line| {
-        let is_kept = line
-            .split_once('=')
-            .is_some_and(|(key, _)| KEPT.contains(&key));
-        is_kept || *line == "[Service]"
-    });
+    let service = file.lines().skip_while(|line| *line != "[Service]");
+    let lines = service
+        .take_while(|line| *line != "[Install]")
+        .filter(|line| {
+            let key = line.split_once('=').map(|(key, _)| key);
+            key.is_none_or(|key| !LEFT_OUT.contains(&key))
+        });
     let mut text = lines.collect::<Vec<_>>().join("\n");
     text = text.replace("/usr/local/bin/pinfold", &program.display().to_string());
     for (name, value) in [
@@ -325,6 +326,28 @@ fn unit(program: &Path, ports: Ports) -> String {
         text += &format!("\nEnvironment=PINFOLD_{name}={value}");
     }
     text + "\n"
+}
+
+/// Whoever serves is in it, the successor of a hand-over as well as who was started by systemd.
+fn is_in_the_sandbox(url: &str) {
+    let pid = until("it serves", || ask(url)?["pid"].as_u64());
+    // Of the process that has this number in the manager's namespace.
+    let is_it = |status: &String| {
+        let numbers = status.lines().find_map(|it| it.strip_prefix("NSpid:"));
+        let last = numbers.and_then(|it| it.split_whitespace().last());
+        last == Some(&pid.to_string()) && status.starts_with("Name:\tpinfold")
+    };
+    let all = fs::read_dir("/proc").expect("there is /proc").flatten();
+    let all = all.filter_map(|it| fs::read_to_string(it.path().join("status")).ok());
+    // Another namespace may have that number, too.
+    let found: Vec<String> = all.filter(is_it).collect();
+    let wanted = ["Seccomp:\t2", "NoNewPrivs:\t1", "CapEff:\t0000000000000000"];
+    let is_in = |status: &String| {
+        wanted
+            .iter()
+            .all(|line| status.lines().any(|it| it == *line))
+    };
+    assert!(found.iter().any(is_in), "{found:#?}");
 }
 
 #[test]
@@ -339,12 +362,14 @@ fn a_reload_of_the_service_that_systemd_takes_for_its_end() {
     let url = format!("http://127.0.0.1:{}/node", ports.admin);
     let pid = || until("it serves", || Some(ask(&url)?["pid"].to_string()));
     manager.does(&["start", "pinfold"]);
+    is_in_the_sandbox(&url);
     let address = ([127, 0, 0, 1], ports.client).into();
     let mut listener = Listener::open(address, Some(open_session(address)), Habit::Reads);
     for _ in 0..3 {
         let before = pid();
         manager.does(&["reload", "pinfold"]);
         assert_ne!(pid(), before);
+        is_in_the_sandbox(&url);
         until("systemd knows who serves", || {
             (manager.shown("MainPID") == pid()).then_some(())
         });
