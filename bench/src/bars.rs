@@ -300,7 +300,10 @@ pub(crate) fn listed(results: &Value) -> Vec<Bar> {
 
 pub(crate) fn handover(results: &Value) -> Vec<Bar> {
     let bars = items(results).iter().flat_map(|it| {
-        let driver = text(it, "driver");
+        let driver = match number(it, "board_mb") {
+            Some(board) if board > 0.0 => format!("{}, a board of {board} MB", text(it, "driver")),
+            _ => text(it, "driver").to_owned(),
+        };
         let pause = |of: &str, most: f64, path: &str| {
             let what = format!("ms of pause, {of}, {driver}");
             Bar::goal(what, Wanted::AtMost(most), number(it, path))

@@ -24,6 +24,7 @@ pub use self::ended::{EndedStreams, WhyEnded};
 pub use self::networks::{Networks, NotANetwork, PRIVATE};
 pub use self::table::{Clients, Excess, Holds, Millis};
 pub use self::token_bucket::{RetryAfter, TokenBucket};
+pub(crate) use self::travel::UsedRates;
 
 /// What all cores of a node take from: none of them refuses anything while there is some of it.
 #[derive(Debug)]

@@ -42,28 +42,28 @@ pub struct Holds {
 
 #[derive(Debug)]
 pub struct Clients {
-    limits: ClientLimits,
-    parts: Vec<Mutex<ClientsPart>>,
-    hasher: RandomState,
+    pub(super) limits: ClientLimits,
+    pub(super) parts: Vec<Mutex<ClientsPart>>,
+    pub(super) hasher: RandomState,
     /// `initialize` requests of the whole node.
-    rate: Mutex<TokenBucket>,
+    pub(super) rate: Mutex<TokenBucket>,
     /// By the binary order of magnitude of their sessions: how many clients hold so many.
-    magnitudes: [AtomicUsize; u32::BITS as usize + 1],
+    pub(super) magnitudes: [AtomicUsize; u32::BITS as usize + 1],
 }
 
 #[derive(Debug)]
-struct ClientsPart {
-    entries: HashMap<Client, ClientEntry>,
+pub(super) struct ClientsPart {
+    pub(super) entries: HashMap<Client, ClientEntry>,
     sweep_at: usize,
 }
 
 #[derive(Debug)]
-struct ClientEntry {
-    holds: Holds,
+pub(super) struct ClientEntry {
+    pub(super) holds: Holds,
     /// `initialize` requests that it may send now.
-    rate: TokenBucket,
+    pub(super) rate: TokenBucket,
     /// Those among them that it gets also when others want more than there is.
-    modest: TokenBucket,
+    pub(super) modest: TokenBucket,
 }
 
 impl ClientEntry {
@@ -263,7 +263,7 @@ impl Clients {
 
     /// While less than half is left, those who have opened many lately leave the rest to those who have not.
     fn take_rate(&self, modest: bool, now: Millis) -> Result<(), Excess> {
-        let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rate = self.node_rate();
         let left_over = match modest {
             true => 1,
             false => rate.burst() / 2 + 1,
@@ -289,7 +289,20 @@ impl Clients {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn locked(&self) -> impl Iterator<Item = MutexGuard<'_, ClientsPart>> {
+    pub(super) fn node_rate(&self) -> MutexGuard<'_, TokenBucket> {
+        self.rate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn with_entry(
+        &self,
+        client: Client,
+        now: Millis,
+        change: impl FnOnce(&mut ClientEntry),
+    ) {
+        change(self.part(client).entry(client, &self.limits, now));
+    }
+
+    pub(super) fn locked(&self) -> impl Iterator<Item = MutexGuard<'_, ClientsPart>> {
         self.parts
             .iter()
             .map(|part| part.lock().unwrap_or_else(PoisonError::into_inner))

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg,
+    sendmsg, socketpair,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -97,6 +98,10 @@ impl Channel {
             let received = recvmsg(&self.socket, &mut into, &mut ancillary, flags);
             let count = match received {
                 Ok(message) if message.bytes == 0 => return Err(HandoverFault::Gone(at)),
+                // The kernel gives what has a place, and says no more than this of the others.
+                Ok(message) if message.flags.contains(ReturnFlags::CTRUNC) => {
+                    return Err(HandoverFault::NoDescriptors);
+                }
                 Ok(message) => message.bytes,
                 Err(Errno::AGAIN) => {
                     self.wait(PollFlags::IN, until, at)?;
@@ -167,6 +172,27 @@ mod tests {
             file.read_to_string(&mut text).expect("a file");
             assert_eq!(text, number.to_string());
         }
+    }
+
+    /// More than the buffer has a place for, which is the same to the kernel as a process that may have no more.
+    #[test]
+    fn descriptors_that_do_not_arrive_and_are_not_missed() {
+        let (here, there) = Channel::pair().expect("a socket");
+        let files = [here.socket.as_fd(); 253];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(253))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        assert!(ancillary.push(SendAncillaryMessage::ScmRights(&files)));
+        let text = rmp_serde::to_vec_named("all").expect("a text");
+        let sent = sendmsg(
+            &here.socket,
+            &[IoSlice::new(&text)],
+            &mut ancillary,
+            SendFlags::empty(),
+        );
+        assert!(sent.is_ok(), "{sent:?}");
+        let received = Channel::of(there).receive::<String>(soon(), "now");
+        let fault = received.expect_err("some are missing").to_string();
+        assert!(fault.contains("LimitNOFILE="), "{fault}");
     }
 
     #[test]

@@ -13,11 +13,12 @@ use super::words::{
     FORMAT, HandoverFault, Hello, ListenerFacts, NodeFacts, NodePart, READS_FROM, Sealed, ToNew,
     ToOld, check_formats,
 };
-use crate::runtime::ReceivedCore;
+use crate::runtime::{ForCore, ReceivedCore};
 
 /// The old process is at the other end of the channel, and answers in milliseconds, or is gone.
 const SOON: Duration = Duration::from_secs(10);
-/// Until everything is under way the old process waits for calls to end, for as long as its operator allows.
+/// Until everything is under way the old process waits for calls to end, for as long as its operator allows; and at the end it
+/// alone decides.
 const LONG: Duration = Duration::from_secs(24 * 3_600);
 
 /// A hand-over that this process takes part in.
@@ -113,7 +114,7 @@ impl Incoming {
     /// The old process is gone, or keeps what it has.
     pub(crate) fn receive(
         &self,
-        cores: &[Sender<ReceivedCore>],
+        cores: &[Sender<ForCore>],
         mut take_part: impl FnMut(NodePart, File) -> Result<(), String>,
     ) -> Result<(File, Sealed), HandoverFault> {
         let mut until = Instant::now() + LONG;
@@ -125,7 +126,7 @@ impl Incoming {
                 && let Some(to) = cores.get(usize::from(core))
             {
                 // A core that is gone is missed by whoever started it.
-                let _ = to.send(taken);
+                let _ = to.send(ForCore::State(taken));
             }
         };
         loop {
@@ -142,6 +143,14 @@ impl Incoming {
                     if current.is_none() {
                         until = Instant::now() + LONG;
                     }
+                }
+                ToNew::Ahead { core, keys } => {
+                    let to = cores.get(usize::from(core));
+                    let to = to.filter(|_| keys.len() == with.len());
+                    let to = to.ok_or(HandoverFault::Unexpected("whose sockets come ahead"))?;
+                    let sockets = with.into_iter().map(TcpStream::from);
+                    let _ = to.send(ForCore::Ahead(keys.into_iter().zip(sockets).collect()));
+                    until = Instant::now() + LONG;
                 }
                 ToNew::Core { core } => {
                     pass(&mut current);
@@ -163,7 +172,7 @@ impl Incoming {
                 }
                 ToNew::Sealed(sealed) => {
                     let node = node.ok_or(HandoverFault::Unexpected("what the node has"))?;
-                    if sealed.sockets != counted.sockets {
+                    if sealed.sockets != sealed.ahead + counted.sockets {
                         return Err(HandoverFault::Unexpected("about all sockets that come"));
                     }
                     return Ok((node, sealed));
@@ -173,7 +182,9 @@ impl Incoming {
         }
     }
 
-    /// Everything is here and understood.
+    /// Everything is here and understood. Then it is for the old process alone to decide: one that gives up ends this process, or is
+    /// gone, and both are heard. Whoever went by a time of its own could miss by a moment that it was told to go, and nobody
+    /// would serve.
     ///
     /// # Errors
     /// The old process is gone, or keeps what it has.
@@ -181,7 +192,7 @@ impl Incoming {
         self.tell(&ToOld::Ready)?;
         let (go, _) = self
             .channel
-            .receive(Instant::now() + SOON, "before it let go of what it had")?;
+            .receive(Instant::now() + LONG, "before it let go of what it had")?;
         match go {
             ToNew::Go => Ok(()),
             _ => Err(HandoverFault::Unexpected("that it lets go")),

@@ -9,10 +9,11 @@
 //!        ◀────────────────────── Prepared  they wait
 //!   Part: contents, piece by piece ──────▶ takes them over
 //!        ◀───────────────────────── Taken   (of each)
+//!   Ahead: sockets, while they are served ▶ watches them, and reads nothing
 //!   stands still
 //!   Part: changed contents, rules ───────▶ takes them over
 //!        ◀───────────────────────── Taken
-//!   Core, Sockets, …, Node, Sealed ──────▶ has everything, and touches no socket
+//!   Core, other Sockets, …, Node, Sealed ▶ has everything, and touches no socket
 //!        ◀───────────────────────── Ready
 //!   Go ──────────────────────────────────▶ serves
 //!        ◀─────────────────────── Serving

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::ffi::OsString;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -125,6 +125,20 @@ impl SuccessorProcess {
         }
     }
 
+    /// Descriptors of connections that a core still serves: no more than go with one message.
+    ///
+    /// # Errors
+    /// The new process is gone, or takes nothing.
+    pub(crate) fn send_ahead(
+        &self,
+        core: u16,
+        keys: Vec<(u32, u32)>,
+        sockets: &[BorrowedFd<'_>],
+    ) -> Result<(), HandoverFault> {
+        let until = Instant::now() + PART_TAKEN_WITHIN;
+        self.tell(&ToNew::Ahead { core, keys }, sockets, until)
+    }
+
     /// From when everything stands still: until then all of it has to be there.
     #[must_use]
     pub(crate) fn deadline() -> Instant {
@@ -137,13 +151,12 @@ impl SuccessorProcess {
         &self,
         core: u16,
         state: BorrowedFd<'_>,
-        sockets: &[TcpStream],
+        sockets: &[BorrowedFd<'_>],
         until: Instant,
     ) -> Result<(), HandoverFault> {
         self.tell(&ToNew::Core { core }, &[state], until)?;
-        for some in sockets.chunks(DESCRIPTORS_MAX) {
-            let descriptors: Vec<_> = some.iter().map(AsFd::as_fd).collect();
-            self.tell(&ToNew::Sockets { core }, &descriptors, until)?;
+        for descriptors in sockets.chunks(DESCRIPTORS_MAX) {
+            self.tell(&ToNew::Sockets { core }, descriptors, until)?;
         }
         Ok(())
     }

@@ -24,11 +24,16 @@ pub(super) enum ToNew {
     Listening,
     /// With the descriptor of a part of the node: there may be any number, before the cores and among them.
     Part(NodePart),
+    /// With descriptors of connections that this core still serves, in the order of their keys: index and generation.
+    Ahead {
+        core: u16,
+        keys: Vec<(u32, u32)>,
+    },
     /// With the descriptor of what this core had.
     Core {
         core: u16,
     },
-    /// With descriptors of this core's connections, the next ones in the order of its state.
+    /// With descriptors of this core's connections, the next ones in the order of its state; without those that are there.
     Sockets {
         core: u16,
     },
@@ -148,8 +153,11 @@ pub(super) struct ListenerFacts {
 
 /// How much there is, for the new process to see that nothing is missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Sealed {
     pub(crate) sockets: usize,
+    /// Of these, those that came while they were served.
+    pub(crate) ahead: usize,
     pub(crate) sessions: usize,
 }
 
@@ -171,6 +179,8 @@ pub(crate) enum HandoverFault {
         theirs: u32,
         reads_from: u32,
     },
+    /// This process may have no more of them.
+    NoDescriptors,
     /// It would take too long.
     TooMuch(&'static str),
     System(&'static str, io::Error),
@@ -198,6 +208,10 @@ impl fmt::Display for HandoverFault {
                 f,
                 "the other program has states of format {theirs} and reads those from {reads_from} on; this one has {FORMAT} \
                  and reads from {READS_FROM} on: take a version between the two first"
+            ),
+            HandoverFault::NoDescriptors => f.write_str(
+                "some sockets did not arrive: the new process may have fewer open files than the old one has. Raise the hard \
+                 limit (ulimit -Hn, or LimitNOFILE= in a systemd unit)",
             ),
             HandoverFault::TooMuch(what) => write!(f, "{what}: try again at a quieter time"),
             HandoverFault::System(what, fault) => write!(f, "{what}: {fault}"),

@@ -16,12 +16,13 @@ use super::Node;
 use super::contents_copy::{ContentsCopy, write_down};
 use super::control_orders::{ControlOrders, QuietControl};
 use super::node_state::WrittenNode;
+use super::sockets_ahead::SocketsAhead;
 use crate::acceptor::Listening;
 use crate::handover::{
     HandoverFault, NodeConfiguration, NodeFacts, NodePart, Sealed, Served, SuccessorProcess,
     SuccessorProgram,
 };
-use crate::runtime::{NotStanding, Standing, began_ns, machine_ns};
+use crate::runtime::{NotStanding, Standing, began_ns, machine_ns, now};
 
 /// What is under way has so long before everything goes on for a while: clients notice nothing of that.
 const QUIESCE_WITHIN: Duration = Duration::from_millis(50);
@@ -78,9 +79,9 @@ pub struct PauseTimes {
 }
 
 impl PauseTimes {
-    fn begin() -> PauseTimes {
+    fn since(began_ns: u64) -> PauseTimes {
         PauseTimes {
-            began_ns: machine_ns(),
+            began_ns,
             stands: Duration::ZERO,
             sent: Duration::ZERO,
             understood: Duration::ZERO,
@@ -237,7 +238,8 @@ impl Node {
         let copy = store.as_deref();
         let copy = copy.map(|store| ContentsCopy::begin(store, changes, &successor));
         let copy = copy.transpose()?;
-        let standing = self.stand_still(copy.as_ref(), plan.grace)?;
+        let ahead = SocketsAhead::send((&self.shared.publisher, self.shared.cores), &successor)?;
+        let standing = self.stand_still(copy.as_ref(), &ahead, plan.grace)?;
         let handed_over = self.send_everything(&successor, copy.as_ref(), standing)?;
         if !handed_over.has_ended {
             plan.last_words.succeeded_by(handed_over.pid);
@@ -289,6 +291,7 @@ impl Node {
     fn stand_still(
         &self,
         copy: Option<&ContentsCopy<'_>>,
+        ahead: &SocketsAhead,
         grace: Duration,
     ) -> Result<StandingNode<'_>, HandoverRefused> {
         let until = Instant::now() + grace;
@@ -296,7 +299,7 @@ impl Node {
             if let Some(copy) = copy {
                 copy.catch_up()?;
             }
-            let why = match self.try_to_stand_still(attempt >= INSISTS_AFTER) {
+            let why = match self.try_to_stand_still(ahead, attempt >= INSISTS_AFTER) {
                 Ok(standing) => return Ok(standing),
                 Err(why) => why,
             };
@@ -316,16 +319,20 @@ impl Node {
         unreachable!("it returns before numbers run out")
     }
 
-    fn try_to_stand_still(&self, insists: bool) -> Result<StandingNode<'_>, String> {
+    fn try_to_stand_still(
+        &self,
+        ahead: &SocketsAhead,
+        insists: bool,
+    ) -> Result<StandingNode<'_>, String> {
         let control = self.shared.handover.control.as_ref();
         let control = control.map(|it| it.quiesce(QUIESCE_WITHIN, insists));
         let control = control.transpose()?;
-        let mut times = PauseTimes::begin();
-        let cores = Standing::begin(&self.shared.publisher, QUIESCE_WITHIN);
+        let cores = Standing::begin(&self.shared.publisher, QUIESCE_WITHIN, ahead.of_cores());
         let cores = cores.map_err(|why| match why {
             NotStanding::HeldUp(held_up) => held_up.to_string(),
             NotStanding::Fault(sentence) => sentence,
         })?;
+        let mut times = PauseTimes::since(cores.since_ns);
         times.stands = times.passed();
         Ok(StandingNode {
             cores,
@@ -381,13 +388,17 @@ impl Node {
         self.send_rules(successor)?;
         let mut sealed = Sealed::default();
         for (core, frozen) in &standing.cores.cores {
+            let sockets = frozen.late.iter().filter_map(|&it| frozen.sockets.get(it));
+            let sockets: Vec<_> = sockets.map(AsFd::as_fd).collect();
             sealed.sockets += frozen.sockets.len();
+            sealed.ahead += frozen.sockets.len() - sockets.len();
             sealed.sessions += frozen.sessions;
-            successor.send_core(*core, frozen.state.as_fd(), &frozen.sockets, until)?;
+            successor.send_core(*core, frozen.state.as_fd(), &sockets, until)?;
         }
         let state = WrittenNode {
             last_offset: standing.cores.last_offset(),
             control: control.unwrap_or_default(),
+            rates: self.shared.commons.used_rates(now()),
         };
         let state = state.write().map_err(|fault| {
             HandoverFault::System("what the node has cannot be written down", fault)

@@ -46,6 +46,7 @@ mod options;
 #[cfg(all(feature = "admin", feature = "redis"))]
 mod questions;
 mod sight;
+mod sockets_ahead;
 mod start;
 #[cfg(feature = "metrics")]
 mod stats;

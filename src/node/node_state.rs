@@ -8,6 +8,7 @@
 //! | contents of the application | ahead, while the node serves; what has changed since when everything stands still (`contents_copy`) |
 //! | revocations, issuers' keys, which rules were the last | before the cores' states, so that no core goes on by older ones (`credentials::RulesState`) |
 //! | the place in the log | here |
+//! | how fast clients have opened sessions lately | here, written by `clients`; how fast each has asked goes with the cores |
 //! | keys under which items were published | here, written by `admin` |
 //! | what is shared with other nodes: bus, heartbeat, what Redis does not know yet | here, written by `cluster` |
 //! | connections of operators | not: requests are answered, and then they are closed. Who comes meanwhile waits to be accepted |
@@ -22,12 +23,15 @@ use serde::{Deserialize, Serialize};
 
 use super::contents_copy::{read_back, write_down};
 use super::control_orders::ControlState;
+use crate::clients::UsedRates;
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct WrittenNode {
     pub(super) last_offset: u64,
     pub(super) control: ControlState,
+    /// How fast clients open sessions.
+    pub(super) rates: UsedRates,
 }
 
 impl WrittenNode {

@@ -88,7 +88,8 @@ impl NodeBuilder {
         let taken = match plan.taking.take() {
             Some(taking) => {
                 let (member, operators) = (plan.member.as_mut(), plan.operators.as_mut());
-                Some(taking.finish(&publisher, member, operators))
+                let shared = (&publisher, &*plan.setup.commons);
+                Some(taking.finish(shared, member, operators))
             }
             None => None,
         };

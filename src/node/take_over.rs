@@ -16,10 +16,11 @@ use super::operators::Operators;
 use super::{NodeError, Options, StateKey, names};
 use crate::acceptor::Listening;
 use crate::app::contents::ContentStore;
+use crate::clients::Commons;
 #[cfg(feature = "auth")]
 use crate::credentials::CredentialStore;
 use crate::handover::{HandoverFault, Incoming, NodeConfiguration, NodePart};
-use crate::runtime::{CoreResume, Publisher, ReceivedCore, continue_from};
+use crate::runtime::{CoreResume, ForCore, Publisher, continue_from, now};
 
 /// For a core that was let go to watch its sockets. How long it took is told, and nothing depends on it.
 const CORE_BEGINS_WITHIN: Duration = Duration::from_secs(1);
@@ -174,7 +175,7 @@ impl TakeOver {
         let cores = self.incoming.facts.cores;
         let (waits, waiting) = channel();
         let (serves, serve) = channel();
-        let mut to_cores: Vec<Sender<ReceivedCore>> = Vec::new();
+        let mut to_cores: Vec<Sender<ForCore>> = Vec::new();
         let mut go = Vec::new();
         let mut resumes = Vec::new();
         for _ in 0..cores {
@@ -225,7 +226,7 @@ fn settle_admin(was: Option<SocketAddr>, _: &Options) -> Result<(), NodeError> {
 fn receive(
     incoming: &Incoming,
     waiting: &Receiver<()>,
-    to_cores: Vec<Sender<ReceivedCore>>,
+    to_cores: Vec<Sender<ForCore>>,
     parts: &TakesParts,
 ) -> Result<File, HandoverFault> {
     if waiting.iter().take(to_cores.len()).count() < to_cores.len() {
@@ -278,7 +279,7 @@ impl Taking {
     /// The old process keeps what it has.
     pub(super) fn finish(
         self,
-        publisher: &Publisher,
+        (publisher, commons): (&Publisher, &Commons),
         member: Option<&mut ClusterMember>,
         operators: Option<&mut Operators>,
     ) -> Result<TakenOver, NodeError> {
@@ -288,6 +289,7 @@ impl Taking {
         let state = WrittenNode::read(node)
             .map_err(|fault| NodeError::system("what the node had cannot be read", fault))?;
         publisher.continue_from(state.last_offset);
+        commons.take_in_rates(state.rates, now());
         let unread = |fault| NodeError::system("what the node had cannot be read", fault);
         if let Some(member) = member {
             let resumed = member.resume(&state.control.cluster, publisher);

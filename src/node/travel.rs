@@ -10,7 +10,7 @@ const _: fn(&NodeInner) = |node| {
         watch: _,
         // The offset that was given last: `node_state`. Its cores' mailboxes are empty.
         publisher: _,
-        // By what arrives: `clients::travel`.
+        // By what arrives, and with the node's state: `clients::travel`.
         commons: _,
         // Counted since the process began: whoever reads them sees that it is another one.
         counters: _,

@@ -204,14 +204,25 @@ impl Core {
             let shard = self.shard.borrow();
             (shard.wants_bytes(key), shard.has_input_ended(key))
         };
-        if wanted || ended {
-            self.watch(key);
+        match wanted || ended {
+            true => self.watch(key),
+            // It may be, since it came before its state did.
+            false => {
+                self.sockets
+                    .with(key, |stream| self.readiness.unwatch(stream));
+            }
         }
         if ended {
             self.sockets.with(key, |stream| {
                 self.readiness.watch_end(readiness::data_of(key), stream);
             });
         }
+    }
+
+    /// It is to be watched for what its client sends, and for nothing else.
+    pub(super) fn is_read(&self, key: ConnectionKey) -> bool {
+        let shard = self.shard.borrow();
+        shard.wants_bytes(key) && !shard.has_input_ended(key)
     }
 
     fn watch(self: &Rc<Self>, key: ConnectionKey) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_channel::oneshot;
 
-use super::standstill_orders::{FreezeOrder, QuiesceOrder};
+use super::standstill_orders::{CopyOrder, FreezeOrder, QuiesceOrder};
 use super::trace_sink::TraceSink;
 use crate::app::call::{Availability, Notice, NotifyRefused};
 #[cfg(feature = "auth")]
@@ -83,6 +83,8 @@ pub(super) enum CoreMessage {
     Available(Availability),
     /// Read and accept nothing for now.
     Quiesce(QuiesceOrder),
+    /// It lends some of its sockets to another process, and serves on.
+    CopySockets(CopyOrder),
     /// And again.
     GoOn,
     /// Stand still, for another process to take this core's place.

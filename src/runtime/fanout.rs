@@ -17,6 +17,9 @@ pub(super) async fn run(core: Rc<Core>) {
     loop {
         wait_for_work(&core).await;
         loop {
+            // A core that is to stand still takes along what is due. On the ring nothing of other threads is heard while a task has
+            // work: it would stand still when everybody has everything.
+            core.quiet.pass().await;
             if !deliver_chunk(&core, &mut bytes) {
                 break;
             }

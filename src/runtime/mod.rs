@@ -10,6 +10,7 @@
 //! Why it is so: `docs/decisions/0001-a-thread-for-each-core.md` and
 //! `docs/decisions/0010-no-lock-or-atomic-on-the-hot-path.md`.
 
+mod ahead;
 mod application;
 mod blocking;
 mod calls;
@@ -56,6 +57,7 @@ mod unsent;
 mod watchdog;
 mod writing;
 
+pub(crate) use self::ahead::copy_sockets;
 pub(crate) use self::clock::{began_ns, continue_from, machine_ns, now, unix_ms, unix_ms_of};
 pub use self::cluster_handle::{ClusterAccess, ClusterHandle, SessionOwner};
 pub(crate) use self::content_changes::ContentChanges;
@@ -74,7 +76,7 @@ pub(crate) use self::socket::{keep_to_itself, limit_unsent};
 pub(crate) use self::sockets::SOCKET_BYTES;
 pub(crate) use self::spans::SpanSetup;
 pub(crate) use self::standing::{NotStanding, Standing};
-pub(crate) use self::standstill_orders::{CoreResume, ReceivedCore};
+pub(crate) use self::standstill_orders::{CoreResume, ForCore, ReceivedCore};
 pub(crate) use self::stats::StatsBoard;
 pub(crate) use self::thread::ends_within;
 pub(crate) use self::trace::TraceDesk;

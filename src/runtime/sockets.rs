@@ -5,7 +5,11 @@ use std::cell::RefCell;
 use std::hint::black_box;
 use std::net::TcpStream as StdStream;
 
+use super::standstill_orders::SocketCopies;
 use crate::shard::ConnectionKey;
+
+/// Of sockets that are copied in one turn: as many as go with one message to another process.
+const COPIES_AT_ONCE: usize = 250;
 
 #[derive(Default)]
 pub(super) struct Sockets {
@@ -47,6 +51,27 @@ impl Sockets {
         let mut all = self.all.borrow_mut();
         let slot = all.get_mut(key.index as usize)?;
         Some(slot.take_if(|socket| socket.key == key)?.stream)
+    }
+
+    /// Other descriptors of some sockets, from a place on. If no more may be open, there are none.
+    pub(super) fn copy_some(&self, from: usize) -> SocketCopies {
+        let all = self.all.borrow();
+        let mut sockets = Vec::new();
+        for (place, socket) in all.iter().enumerate().skip(from) {
+            if sockets.len() == COPIES_AT_ONCE {
+                let next = Some(place);
+                return SocketCopies { sockets, next };
+            }
+            let Some(socket) = socket else { continue };
+            let Ok(copy) = socket.stream.try_clone() else {
+                break;
+            };
+            sockets.push((socket.key, copy));
+        }
+        SocketCopies {
+            sockets,
+            next: None,
+        }
     }
 
     /// Brings what is known of it near, before it is needed.

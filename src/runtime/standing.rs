@@ -1,13 +1,14 @@
 //! All cores of a node stand still at the same place in the log, for another process to take over.
 
-use std::sync::MutexGuard;
+use std::collections::HashSet;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::core_message::CoreMessage;
 use super::publisher::Publisher;
 use super::standstill_orders::{FreezeOrder, FrozenCore, QuiesceOrder, StillHeldUp};
-use crate::shard::HeldUp;
+use crate::shard::{ConnectionKey, HeldUp};
 
 /// For a core to come to its messages, beyond what it was asked to wait.
 const CORE_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
@@ -19,6 +20,8 @@ pub(crate) struct Standing<'a> {
     pub(crate) cores: Vec<(u16, FrozenCore)>,
     /// Dropped before the cores go on.
     thaws: Vec<Sender<()>>,
+    /// The first of them has read nothing since then, by the monotonic clock of the machine.
+    pub(crate) since_ns: u64,
     last_offset: MutexGuard<'a, u64>,
 }
 
@@ -31,17 +34,23 @@ pub(crate) enum NotStanding {
 
 impl<'a> Standing<'a> {
     /// Blocks until all cores stand still. They read nothing from its beginning on, and wait so long for what is under way.
+    /// `ahead` has the connections of each core whose sockets need not be sent any more.
     ///
     /// # Errors
     /// Why they go on.
-    pub(crate) fn begin(publisher: &'a Publisher, within: Duration) -> Result<Self, NotStanding> {
-        quiesce(publisher, within).inspect_err(|_| go_on(publisher))?;
+    pub(crate) fn begin(
+        publisher: &'a Publisher,
+        within: Duration,
+        ahead: &[Arc<HashSet<ConnectionKey>>],
+    ) -> Result<Self, NotStanding> {
+        let since_ns = quiesce(publisher, within).inspect_err(|_| go_on(publisher))?;
         let last_offset = publisher.lock();
         let count = publisher.mailboxes().len();
         let mut standing = Standing {
             publisher,
             cores: Vec::with_capacity(count),
             thaws: Vec::with_capacity(count),
+            since_ns,
             last_offset,
         };
         let (answer, answers) = channel();
@@ -50,6 +59,7 @@ impl<'a> Standing<'a> {
             standing.thaws.push(thaw);
             mailbox.post_beyond(CoreMessage::Freeze(FreezeOrder {
                 core: core as u16,
+                ahead: ahead.get(core).cloned().unwrap_or_default(),
                 answer: answer.clone(),
                 thaw: thawed,
             }));
@@ -108,7 +118,8 @@ impl Drop for Standing<'_> {
     }
 }
 
-fn quiesce(publisher: &Publisher, within: Duration) -> Result<(), NotStanding> {
+/// Since when the first core reads nothing.
+fn quiesce(publisher: &Publisher, within: Duration) -> Result<u64, NotStanding> {
     let (answer, answers) = channel();
     for mailbox in publisher.mailboxes() {
         mailbox.post_beyond(CoreMessage::Quiesce(QuiesceOrder {
@@ -118,13 +129,15 @@ fn quiesce(publisher: &Publisher, within: Duration) -> Result<(), NotStanding> {
     }
     drop(answer);
     let until = Instant::now() + within + CORE_ANSWERS_WITHIN;
-    let mut held_up = HeldUp::default();
+    let (mut held_up, mut first_ns) = (HeldUp::default(), u64::MAX);
     for _ in publisher.mailboxes() {
         let answer = answers.recv_timeout(until.saturating_duration_since(Instant::now()));
-        held_up.add(&answer.map_err(no_answer)?);
+        let quiet = answer.map_err(no_answer)?;
+        held_up.add(&quiet.held_up);
+        first_ns = first_ns.min(quiet.since_ns);
     }
     match held_up.is_empty() {
-        true => Ok(()),
+        true => Ok(first_ns),
         false => Err(NotStanding::HeldUp(held_up)),
     }
 }

@@ -21,13 +21,14 @@ use std::time::{Duration, Instant};
 use rustix::fs::{MemfdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
 
+use super::ahead::AheadSockets;
 use super::clock;
 use super::core_loop::Core;
 use super::drain_barrier::DrainBarrier;
 use super::engine::CoreDriver;
 use super::forward::Lent;
 use super::standstill_orders::{
-    CoreResume, FreezeOrder, FrozenCore, QuiesceOrder, ReceivedCore, StillHeldUp,
+    CoreResume, ForCore, FreezeOrder, FrozenCore, QuiesceOrder, Quiet, ReceivedCore, StillHeldUp,
 };
 use crate::acceptor::Acceptor;
 use crate::forward::TravellingStream;
@@ -53,6 +54,7 @@ struct CoreState {
 pub(super) async fn quiesce(core: Rc<Core>, acceptors: Rc<[Acceptor]>, order: QuiesceOrder) {
     let until = Instant::now() + order.within;
     core.quiet.shut();
+    let since_ns = clock::machine_ns();
     for acceptor in &*acceptors {
         acceptor.pause().await;
         if !core.quiet.is_shut() {
@@ -67,7 +69,7 @@ pub(super) async fn quiesce(core: Rc<Core>, acceptors: Rc<[Acceptor]>, order: Qu
         held_up = self::held_up(&core);
     }
     // Whoever asked may have given up.
-    let _ = order.answer.send(held_up);
+    let _ = order.answer.send(Quiet { since_ns, held_up });
 }
 
 fn held_up(core: &Core) -> HeldUp {
@@ -111,6 +113,8 @@ pub(super) fn freeze(core: &Rc<Core>, order: &FreezeOrder, followed: bool) {
     let mut sockets = sockets.collect::<Vec<_>>();
     let forwarding = core.forwarding.as_ref();
     let mut lent = forwarding.map_or_else(Lent::default, |it| it.lend(&mut sockets));
+    let is_late = |place: &usize| keys.get(*place).is_none_or(|it| !order.ahead.contains(it));
+    let late = (0..sockets.len()).filter(is_late).collect();
     let sockets = Arc::new(sockets);
     let sessions = frozen.session_count();
     let passed_on = std::mem::take(&mut lent.streams);
@@ -119,6 +123,7 @@ pub(super) fn freeze(core: &Rc<Core>, order: &FreezeOrder, followed: bool) {
         Ok(file) => Ok(FrozenCore {
             state: file,
             sockets: sockets.clone(),
+            late,
             sessions,
         }),
         Err(fault) => Err(StillHeldUp::System(fault)),
@@ -172,9 +177,14 @@ pub(super) fn resume(
 ) -> io::Result<Resumed> {
     // Whoever gives up listens no more.
     let _ = resume.waits.send(());
-    let received = wait_for(&resume.state, departure);
     let given_up = || io::Error::other("the other process keeps what it has");
-    let ReceivedCore { state, sockets } = received.ok_or_else(given_up)?;
+    let mut ahead = AheadSockets::default();
+    let ReceivedCore { state, sockets } = loop {
+        match wait_for(&resume.state, departure).ok_or_else(given_up)? {
+            ForCore::Ahead(some) => ahead.take_in(core, some),
+            ForCore::State(all) => break all,
+        }
+    };
     let CoreState {
         shard,
         unsent,
@@ -189,16 +199,27 @@ pub(super) fn resume(
     let resumed = core.shard.borrow_mut().handle_resume(clock::now(), shard);
     let keys = resumed.map_err(|why| malformed(&why.to_string()))?;
     let (connections, streams) = (keys.len(), passed_on.len());
-    if connections + 2 * streams != sockets.len() {
-        let sockets = sockets.len();
+    let sockets_count = ahead.count_of(&keys) + sockets.len();
+    if connections + 2 * streams != sockets_count {
         return Err(malformed(&format!(
-            "it has {connections} connections, passes on {streams} streams, and has {sockets} sockets"
+            "it has {connections} connections, passes on {streams} streams, and has {sockets_count} sockets"
         )));
     }
     let mut sockets = sockets.into_iter();
-    for (&key, socket) in keys.iter().zip(&mut sockets) {
-        core.sockets.keep(key, socket);
+    let mut unwatched = Vec::new();
+    for &key in &keys {
+        let (socket, is_watched) = match ahead.take(key) {
+            Some((socket, is_watched)) => (Some(socket), is_watched && core.is_read(key)),
+            None => (sockets.next(), false),
+        };
+        if let Some(socket) = socket {
+            core.sockets.keep(key, socket);
+        }
+        if !is_watched {
+            unwatched.push(key);
+        }
     }
+    ahead.let_go(core);
     pass_on(core, passed_on, sockets)?;
     let mut unsent_by = Vec::new();
     for (place, bytes) in unsent {
@@ -208,7 +229,7 @@ pub(super) fn resume(
         unsent_by.push(key);
     }
     Ok(Resumed {
-        keys,
+        unwatched,
         unsent: unsent_by,
     })
 }
@@ -250,7 +271,8 @@ fn malformed(what: &str) -> io::Error {
 /// What a core that took another one's place still has to do when it may.
 #[derive(Default)]
 pub(super) struct Resumed {
-    keys: Vec<ConnectionKey>,
+    /// Or not as it has to be.
+    unwatched: Vec<ConnectionKey>,
     unsent: Vec<ConnectionKey>,
 }
 
@@ -260,7 +282,7 @@ impl Resumed {
         for key in self.unsent {
             core.write_rest(key);
         }
-        for key in self.keys {
+        for key in self.unwatched {
             core.watch_again(key);
         }
         core.pump();

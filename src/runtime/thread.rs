@@ -21,7 +21,7 @@ use super::stats::{StatsBoard, TICKS_TO_COPY};
 use super::tokio::Tokio;
 use super::turns::WakeRelay;
 use super::watchdog::Beats;
-use super::{clock, fanout, forward, readiness, socket};
+use super::{ahead, clock, fanout, forward, readiness, socket};
 use crate::acceptor::{Acceptor, Listening};
 use crate::shard::{DrainTimes, Shard};
 use crate::tasks;
@@ -328,6 +328,7 @@ fn take_message(core: &Rc<Core>, message: CoreMessage) {
         CoreMessage::Announce => core.shard.borrow_mut().handle_announce(),
         CoreMessage::Verify => core.shard.borrow_mut().handle_verify(),
         CoreMessage::Report => report(core),
+        CoreMessage::CopySockets(order) => ahead::copy(core, &order),
         CoreMessage::Drain
         | CoreMessage::Stop
         | CoreMessage::Quiesce(_)

@@ -1,5 +1,6 @@
 // A client of the TypeScript SDKs whose node goes on in ten new processes, one after the other, and that must not notice:
-// node handover.mjs URL ADMIN REVISION SDK; SDK is v1 or v2, PINFOLD the program.
+// node handover.mjs URL ADMIN REVISION SDK; SDK is v1 or v2, PINFOLD the program. ADMIN of several nodes, with commas in between:
+// they are deployed one after the other, twice.
 
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -8,8 +9,10 @@ import { Connection } from './connection.mjs';
 import { generation } from './generations.mjs';
 import { assert, check, publish, run } from './harness.mjs';
 
-const [url, admin, revision, name] = process.argv.slice(2);
-const HAND_OVERS = 10;
+const [url, listeners, revision, name] = process.argv.slice(2);
+const admins = listeners.split(',');
+const [admin] = admins;
+const HAND_OVERS = admins.length > 1 ? 2 * admins.length : 10;
 const UPDATED = 'notifications/resources/updated';
 const isModern = revision === '2026-07-28';
 const uris = Array.from({ length: 5 }, (_, n) => `board://handed-over/${n}`);
@@ -17,7 +20,7 @@ const uris = Array.from({ length: 5 }, (_, n) => `board://handed-over/${n}`);
 const sdk = await generation(name, isModern, revision);
 let peer;
 
-const upgrade = () => promisify(execFile)(process.env.PINFOLD, ['upgrade', '--wait', '--admin', admin]);
+const upgrade = admin => promisify(execFile)(process.env.PINFOLD, ['upgrade', '--wait', '--admin', admin]);
 
 async function publishAndHear(text) {
     const from = peer.journal.length;
@@ -33,7 +36,7 @@ check('connects, subscribes and is told', async () => {
 
 for (let round = 1; round <= HAND_OVERS; round += 1) {
     check(`hand-over ${round}: is told of each change, and called tools answer`, async () => {
-        const { stdout } = await upgrade();
+        const { stdout } = await upgrade(admins[round % admins.length]);
         assert.match(stdout, /has taken over as process \d+/);
         await publishAndHear(`after ${round}`);
         const called = await peer.call('post', { uri: uris[0], text: `called ${round}` });

@@ -1,5 +1,6 @@
 """A client of the Python SDK whose node goes on in ten new processes, one after the other, and that must not notice:
-python handover.py URL ADMIN REVISION; PINFOLD is the program."""
+python handover.py URL ADMIN REVISION; PINFOLD is the program. ADMIN of several nodes, with commas in between: they are deployed one
+after the other, twice."""
 
 import logging
 import os
@@ -14,12 +15,14 @@ from mcp.shared._httpx_utils import create_mcp_http_client
 
 from harness import Journal, check, publish, run
 
-URL, ADMIN, REVISION = sys.argv[1:4]
+URL, LISTENERS, REVISION = sys.argv[1:4]
+ADMINS = LISTENERS.split(",")
+ADMIN = ADMINS[0]
 MODERN = REVISION == "2026-07-28"
-HAND_OVERS = 10
+HAND_OVERS = 2 * len(ADMINS) if len(ADMINS) > 1 else 10
 UPDATED = "notifications/resources/updated"
 URIS = [f"board://handed-over/{number}" for number in range(5)]
-UPGRADE = [os.environ["PINFOLD"], "upgrade", "--wait", "--admin", ADMIN]
+UPGRADE = [os.environ["PINFOLD"], "upgrade", "--wait", "--admin"]
 
 warnings.simplefilter("ignore")  # the SDK calls what only older revisions have deprecated
 
@@ -37,7 +40,7 @@ async def publish_and_hear(journal, text):
 def hand_over(number):
     @check(f"hand-over {number}: is told of each change, and called tools answer")
     async def _(client, journal):
-        done = await anyio.run_process(UPGRADE, check=False, stderr=subprocess.STDOUT)
+        done = await anyio.run_process([*UPGRADE, ADMINS[number % len(ADMINS)]], check=False, stderr=subprocess.STDOUT)
         assert done.returncode == 0 and b"has taken over as process" in done.stdout, done
         await publish_and_hear(journal, f"after {number}")
         called = await client.call_tool("post", {"uri": URIS[0], "text": f"called {number}"})

@@ -7,11 +7,15 @@ use super::{Source, no_faults, root, sources};
 
 /// Each entry of a shard that travels, and where it is taken apart; and all that owns such entries, with a line for each part of
 /// it: by that it travels, or why it does not.
-const TAKEN_APART: [(&str, &[&str]); 16] = [
+const TAKEN_APART: [(&str, &[&str]); 17] = [
     ("shard/freeze.rs", &["FrozenShard"]),
     ("shard/travel.rs", &["Shard"]),
     ("node/travel.rs", &["NodeInner"]),
     ("shard/engine/position.rs", &["Engine", "CorePosition"]),
+    (
+        "shard/engine/view/travel.rs",
+        &["Records", "EndedRow", "PackedRecords", "PackedEnded"],
+    ),
     ("shard/http/travel.rs", &["Http"]),
     (
         "shard/http/partial/travel.rs",
@@ -35,7 +39,10 @@ const TAKEN_APART: [(&str, &[&str]); 16] = [
     ("runtime/standstill.rs", &["CoreState"]),
     ("runtime/core_loop/travel.rs", &["Core"]),
     ("runtime/forward/travel.rs", &["Forwarding"]),
-    ("clients/travel.rs", &["Commons"]),
+    (
+        "clients/travel.rs",
+        &["Commons", "Clients", "ClientEntry", "UsedRates"],
+    ),
     ("shard/engine/travel.rs", &["Session", "PackedSession"]),
     (
         "shard/engine/stream/travel.rs",

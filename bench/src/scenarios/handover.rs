@@ -9,6 +9,7 @@ mod asker;
 mod crowd;
 mod faults;
 mod operator;
+mod sequence;
 mod stream;
 
 use std::net::SocketAddr;
@@ -72,6 +73,14 @@ pub(crate) struct HandoverOptions {
     /// Drivers of the server
     #[arg(long, value_delimiter = ',', default_value = "uring,epoll")]
     drivers: Vec<String>,
+    /// Contents of the board, MB: for each the hand-overs are made
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "0,256",
+        default_value_if("quick", ArgPredicate::IsPresent, "0,16")
+    )]
+    board_mb: Vec<usize>,
     #[command(flatten)]
     #[serde(flatten)]
     common: Common,
@@ -80,6 +89,7 @@ pub(crate) struct HandoverOptions {
 #[derive(Serialize)]
 struct OfDriver {
     driver: String,
+    board_mb: usize,
     streams: usize,
     slow: usize,
     publications: u64,
@@ -106,6 +116,15 @@ struct OfDriver {
     hand_overs: Vec<HandOver>,
 }
 
+impl OfDriver {
+    fn name(&self) -> String {
+        match self.board_mb {
+            0 => self.driver.clone(),
+            board => format!("{}, a board of {board} MB", self.driver),
+        }
+    }
+}
+
 /// The kernel has descriptors under way beside those of a process.
 const ENDS_WITHIN: Duration = Duration::from_secs(10);
 
@@ -122,31 +141,42 @@ pub(crate) fn run(options: &HandoverOptions) -> Outcome<()> {
     // Whoever takes over is a child of one that has ended: it is this process's then.
     set_child_subreaper(Some(rustix::process::getpid()))?;
     let record = Record::begin("handover", options)?;
-    let bar = progress(options.drivers.len());
+    let bar = progress(options.drivers.len() * options.board_mb.len());
     let mut results = Vec::new();
     for driver in &options.drivers {
-        bar.set_message(driver.clone());
-        results.push(measure(&program, driver, options)?);
-        bar.inc(1);
+        for &board_mb in &options.board_mb {
+            bar.set_message(format!("{driver}, a board of {board_mb} MB"));
+            results.push(measure(&program, (driver, board_mb), options)?);
+            bar.inc(1);
+        }
     }
     bar.finish_and_clear();
     let reached = bars::table(&bars::handover(&serde_json::to_value(&results)?));
     record.end(&results, &tables(&results, &reached))
 }
 
-fn measure(program: &Program, driver: &str, options: &HandoverOptions) -> Outcome<OfDriver> {
-    let room = ["--driver", driver, "--initialize-per-second-max", "1000000"];
+fn measure(
+    program: &Program,
+    (driver, board_mb): (&str, usize),
+    options: &HandoverOptions,
+) -> Outcome<OfDriver> {
+    let mut arguments = vec!["--driver", driver, "--initialize-per-second-max", "1000000"];
+    // A request takes as long as some hand-overs, and these take as long as the machine is busy.
+    for limit in ["--head-timeout", "--body-timeout", "--write-stall"] {
+        arguments.extend([limit, "1h"]);
+    }
     let setup = Setup {
         cpus: &[0, 1],
-        arguments: &room,
+        arguments: &arguments,
     };
     let server = Server::start_with(program, &setup)?;
     machine::pin_to_any(&[0, 1])?;
     let last = Successors(Shared::default());
     let shared = &last.0;
     shared.process.store(server.process(), SeqCst);
-    let mut crowd = Crowd::open(server.address(), options)?;
     let admin: SocketAddr = server.admin();
+    operator::fill_board(admin, board_mb)?;
+    let mut crowd = Crowd::open(server.address(), options)?;
     let (windows, published, (hand_overs, refused)) = std::thread::scope(|scope| {
         let publisher = scope.spawn(|| operator::publish(admin, shared));
         let operator = scope.spawn(|| operator::hand_over(admin, options.hand_overs, shared));
@@ -172,6 +202,7 @@ fn measure(program: &Program, driver: &str, options: &HandoverOptions) -> Outcom
     };
     Ok(OfDriver {
         driver: driver.to_owned(),
+        board_mb,
         streams: options.streams,
         slow: options.slow,
         publications: shared.published.load(SeqCst),
@@ -236,7 +267,7 @@ fn tables(results: &[OfDriver], reached: &str) -> String {
         );
     };
     for it in results {
-        let name = &it.driver;
+        let name = &it.name();
         row(name, "pause, ms", it.pause_ms, 1.0);
         row(name, "a stream's longest silence, ms", it.silence_ms, 1.0);
         row(
@@ -267,7 +298,7 @@ fn tables(results: &[OfDriver], reached: &str) -> String {
         format!(
             "- {}: {} hand-overs of {} streams ({} of them slow), {} publications, {events} events, {answers} answers; lost, \
              doubled, ended, refused, broken or failed: **{}** {words}\n",
-            it.driver,
+            it.name(),
             it.hand_overs.len(),
             thousands(it.streams as f64),
             it.slow,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::arena::Key;
+use super::view::PackedRecords;
 use super::{Client, Commons, Engine};
 
 /// Where a core stands, for another one to begin with that goes on in its place.
@@ -24,6 +25,9 @@ pub struct CorePosition {
     /// Who has used of the rate at which one client may call, and when that is whole again, in nanoseconds of the node's clock.
     #[serde(default)]
     rates: Vec<(Client, u64)>,
+    /// Who ended, and why.
+    #[serde(default)]
+    records: PackedRecords,
 }
 
 impl Engine {
@@ -65,8 +69,7 @@ impl Engine {
             fanout: _,
             // Armed anew.
             wheel: _,
-            // Why sessions ended, and what was answered with an error, stays with the process that saw it. The log was told.
-            records: _,
+            records,
             // By their words, with those who say so.
             profiles: _,
             call_rates,
@@ -95,6 +98,7 @@ impl Engine {
             next_connection,
             away: moved.away().collect(),
             rates: call_rates.used(self.now),
+            records: records.pack(),
         }
     }
 
@@ -107,6 +111,7 @@ impl Engine {
             next_connection: _,
             away,
             rates,
+            records,
         } = position;
         self.offset = self.offset.max(offset);
         self.sessions.count_from(next_session);
@@ -115,5 +120,6 @@ impl Engine {
                 .is_on(Key::from_parts(slot, generation), Some(core));
         }
         self.call_rates.take_in(&rates, self.now);
+        self.records.take_in(records);
     }
 }

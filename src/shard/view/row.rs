@@ -192,6 +192,26 @@ pub enum EndReason {
 }
 
 impl EndReason {
+    pub(in crate::shard) const ALL: [EndReason; 12] = [
+        EndReason::Deleted,
+        EndReason::Idle,
+        EndReason::Evicted,
+        EndReason::Operator,
+        EndReason::NodeEnds,
+        EndReason::Draining,
+        EndReason::PeerLeft,
+        EndReason::SlowReader,
+        EndReason::TokenExpired,
+        EndReason::TokenRevoked,
+        EndReason::NoLongerAllowed,
+        EndReason::OutOfMemory,
+    ];
+
+    /// By its [`word`](EndReason::word).
+    pub(in crate::shard) fn of_word(word: &str) -> Option<EndReason> {
+        EndReason::ALL.into_iter().find(|it| it.word() == word)
+    }
+
     /// One word for programs.
     #[must_use]
     pub const fn word(self) -> &'static str {

@@ -29,6 +29,7 @@ mod presence;
 mod proxy_start;
 pub(crate) mod redis;
 mod revoked;
+mod rolling;
 mod routing;
 mod seen;
 mod site;

@@ -14,10 +14,10 @@ use crate::server::{App, binary};
 use crate::tools;
 
 /// Those who are there all the time.
-struct Witnesses(Vec<Listener>);
+pub(super) struct Witnesses(Vec<Listener>);
 
 impl Witnesses {
-    fn of(node: &Upgraded) -> Witnesses {
+    pub(super) fn of(node: &Upgraded) -> Witnesses {
         let address = node.address();
         let session = open_session(address);
         Witnesses(vec![
@@ -27,7 +27,7 @@ impl Witnesses {
     }
 
     /// On the streams that they had from the beginning.
-    fn have_noticed_nothing(&mut self, node: &Upgraded) {
+    pub(super) fn have_noticed_nothing(&mut self, node: &Upgraded) {
         let topics: Vec<String> = (0..TOPICS).map(uri).collect();
         node.publish(&topics);
         for listener in &mut self.0 {
@@ -246,13 +246,13 @@ fn an_upgrade_of_a_node_that_takes_its_leave() {
 }
 
 /// A call that asks its client, who does not answer.
-struct Call {
+pub(super) struct Call {
     socket: TcpStream,
     session: String,
 }
 
 impl Call {
-    fn begin(address: SocketAddr) -> Call {
+    pub(super) fn begin(address: SocketAddr) -> Call {
         let body: Value = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
             "protocolVersion": "2025-06-18", "capabilities": {"elicitation": {}}, "clientInfo": {"name": "slow", "version": "1"},
         }});
@@ -279,7 +279,7 @@ impl Call {
         Call { socket, session }
     }
 
-    fn end(self, address: SocketAddr) {
+    pub(super) fn end(self, address: SocketAddr) {
         let session = self.session;
         let request =
             format!("DELETE /mcp HTTP/1.1\r\nHost: localhost\r\nMcp-Session-Id: {session}\r\n\r\n");

@@ -4,6 +4,7 @@
 mod clients;
 mod deployed;
 mod failures;
+mod limits;
 mod load;
 mod node;
 mod rolling;

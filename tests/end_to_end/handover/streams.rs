@@ -1,11 +1,12 @@
 //! What is open while a node changes its process: streams of both eras, connections that wait, readers that do not read.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 
 use serde_json::{Value, json};
 
-use super::{Upgraded, until};
+use super::failures::Call;
+use super::{Upgraded, ask, until};
 use crate::crowd::{Habit, Listener, TOPICS, connect, exchange, open_session, post, uri};
 use crate::server::App;
 
@@ -14,6 +15,9 @@ const UNREAD: usize = 40;
 
 /// Connections of operators that have not ended yet.
 const OPERATORS: usize = 2;
+
+/// Far more than those are.
+const LEAVE: usize = 20;
 
 #[test]
 fn a_stream_that_ends_or_misses_something_when_the_process_is_another_one() {
@@ -86,6 +90,98 @@ fn a_reader_that_comes_back_to_another_process_and_misses_what_it_was_not_told()
         });
     }
     assert!(!listener.heard.contains_key(&uri(0)), "told twice");
+    node.ends();
+}
+
+#[test]
+fn a_request_of_which_a_part_came_to_another_process() {
+    let node = Upgraded::start("pieces", App::Board, &[]);
+    let body = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+        "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "in pieces", "version": "1"},
+    }});
+    let request = post(&body, "");
+    let head = request.find("\r\n\r\n").expect("a head") + 4;
+    let cuts = [
+        0,
+        head / 2,
+        head,
+        head.midpoint(request.len()),
+        request.len(),
+    ];
+    let mut socket = connect(node.address(), Habit::Reads);
+    for cut in cuts.windows(2) {
+        let piece = &request[cut[0]..cut[1]];
+        socket
+            .write_all(piece.as_bytes())
+            .expect("the kernel takes it");
+        if cut[1] < request.len() {
+            node.upgrade();
+        }
+    }
+    let mut answer = [0; 12];
+    socket.read_exact(&mut answer).expect("an answer");
+    assert_eq!(answer, *b"HTTP/1.1 200");
+    node.ends();
+}
+
+#[test]
+fn a_session_whose_end_is_forgotten() {
+    let node = Upgraded::start("ended", App::Board, &[]);
+    let session = open_session(node.address());
+    let fields = format!("Host: localhost\r\nMcp-Session-Id: {session}\r\n");
+    exchange(
+        node.address(),
+        &format!("DELETE /mcp HTTP/1.1\r\n{fields}\r\n"),
+    );
+    let url = format!("{}/sessions/ended", node.admin());
+    // When it ended each process says by its own clock, to the millisecond.
+    let ended = || {
+        let shown = ask(&url).expect("an answer");
+        ["name", "client", "reason", "requests"].map(|it| shown["ended"][0][it].clone())
+    };
+    let before = ended();
+    assert_eq!(before[2], "deleted", "{before:?}");
+    node.upgrade();
+    assert_eq!(ended(), before);
+    node.upgrade();
+    assert_eq!(ended(), before);
+    node.ends();
+}
+
+/// The new process has the sockets of all who are there, and then the old one waits for a call.
+#[test]
+fn a_connection_that_comes_or_goes_while_both_processes_have_its_socket() {
+    let grace = ["--handover-grace", "1h"];
+    let node = Upgraded::start("ahead", App::Conformance, &grace);
+    let address = node.address();
+    let call = Call::begin(address);
+    let mut before: [TcpStream; 3] = std::array::from_fn(|_| connect(address, Habit::Reads));
+    let mut leave: Vec<_> = (0..LEAVE).map(|_| connect(address, Habit::Reads)).collect();
+    assert!(before.iter_mut().chain(&mut leave).all(is_answered));
+    let open_files = node.open_files();
+    let asking = node.upgrading().spawn().expect("the program runs");
+    until("it waits for the call", || {
+        node.log().contains("once more in a second").then_some(())
+    });
+    let [mut stays, mut is_closed, mut closes] = before;
+    drop(leave);
+    let last = b"OPTIONS /mcp HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    is_closed.write_all(last).expect("the kernel takes it");
+    let mut answer = String::new();
+    is_closed.read_to_string(&mut answer).expect("its end");
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    closes.shutdown(Shutdown::Write).expect("a socket");
+    assert_eq!(closes.read(&mut [0]).expect("its end"), 0);
+    let mut comes = connect(address, Habit::Reads);
+    assert!(is_answered(&mut comes) && is_answered(&mut stays));
+    call.end(address);
+    let done = asking.wait_with_output().expect("it ends");
+    assert_eq!(done.status.code(), Some(0), "{done:?}\n{}", node.log());
+    assert!(is_answered(&mut comes) && is_answered(&mut stays));
+    drop((comes, stays));
+    until("nothing is left of those who have gone", || {
+        (node.open_files() + LEAVE <= open_files + OPERATORS).then_some(())
+    });
     node.ends();
 }
 

@@ -113,7 +113,7 @@ impl<'a> Crowd<'a> {
                     continue;
                 };
                 let was_open = stream.is_open;
-                let read = stream.read(&mut self.scratch, &self.host)?;
+                let read = stream.read(&mut self.scratch, &self.host, || 0)?;
                 read.ok_or("the server closed a connection")?;
                 open += usize::from(stream.is_open && !was_open);
             }
@@ -181,7 +181,7 @@ impl<'a> Crowd<'a> {
             let slow_read = ends
                 || now.duration_since(began).as_millis() % SLOW_EVERY.as_millis()
                     < SLOW_FOR.as_millis();
-            if self.turn(slow_read, done, began.elapsed(), ends)? {
+            if self.turn(shared, slow_read, done, began.elapsed())? {
                 latest = Instant::now();
             }
             shared.heard.store(self.heard_by_all(), SeqCst);
@@ -197,7 +197,8 @@ impl<'a> Crowd<'a> {
     }
 
     fn heard_by_all(&self) -> u64 {
-        let reading = self.streams.iter().filter(|it| !it.is_slow());
+        let reading = self.streams.iter();
+        let reading = reading.filter(|it| it.is_open && !it.is_slow());
         reading
             .map(|it| it.seen.heard())
             .min()
@@ -215,21 +216,22 @@ impl<'a> Crowd<'a> {
     /// True if an event came.
     fn turn(
         &mut self,
+        shared: &Shared,
         slow_read: bool,
         hand_overs: usize,
         since: Duration,
-        ends: bool,
     ) -> Outcome<bool> {
+        let ends = shared.all_published.load(SeqCst);
         let mut heard = false;
         for index in self.wait(Duration::from_millis(1))? {
             match index.checked_sub(self.streams.len()) {
-                None => heard |= self.read_stream(index),
+                None => heard |= self.read_stream(index, shared),
                 Some(slot) => self.read_asker(slot),
             }
         }
         if slow_read {
             for index in 0..self.options.slow {
-                heard |= self.read_stream(index);
+                heard |= self.read_stream(index, shared);
             }
         }
         let now = Instant::now();
@@ -261,12 +263,14 @@ impl<'a> Crowd<'a> {
         }
     }
 
-    fn read_stream(&mut self, index: usize) -> bool {
+    fn read_stream(&mut self, index: usize, shared: &Shared) -> bool {
         let stream = &mut self.streams[index];
         if !stream.is_open {
             return false;
         }
-        let fault = match stream.read(&mut self.scratch, &self.host) {
+        let fault = match stream.read(&mut self.scratch, &self.host, || {
+            shared.publishing.load(SeqCst)
+        }) {
             Ok(Some(count)) => return count > 0,
             Ok(None) => "it ended".to_owned(),
             Err(fault) => fault.to_string(),

@@ -9,6 +9,7 @@ mod detail;
 mod errors;
 mod records;
 mod rows;
+mod travel;
 
 use super::fanout::{Listener, ListenerKey, ListenerKind};
 use super::moved::key_of;
@@ -19,6 +20,7 @@ use crate::wire::operator_name::OperatorName;
 use crate::wire::session_id::Locator;
 
 pub(super) use self::records::Records;
+pub(super) use self::travel::PackedRecords;
 
 /// Whom a name stands for.
 #[derive(Clone, Copy)]

@@ -17,12 +17,12 @@ use crate::wire::operator_name::OperatorName;
 
 #[derive(Default)]
 pub(in crate::shard::engine) struct Records {
-    ended: VecDeque<EndedRow>,
+    pub(super) ended: VecDeque<EndedRow>,
     /// So many of the newest nobody was told of.
-    untold: usize,
+    pub(super) untold: usize,
     /// Those that went before anybody was told of them.
-    overtaken: Vec<(EndReason, u64)>,
-    errors: Errors,
+    pub(super) overtaken: Vec<(EndReason, u64)>,
+    pub(super) errors: Errors,
 }
 
 impl Records {
@@ -48,7 +48,7 @@ impl Records {
         std::mem::take(&mut self.overtaken)
     }
 
-    fn note(&mut self, ended: EndedRow) {
+    pub(super) fn note(&mut self, ended: EndedRow) {
         if self.untold >= ENDED_KEPT
             && let Some(oldest) = self.ended.front()
         {
