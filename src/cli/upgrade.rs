@@ -30,8 +30,8 @@ says why. Calls under way are waited for (--handover-grace of `pinfold serve`, 3
 It cannot change where the node listens, its name, or how many cores it has, and a node that drains is not handed over: those
 want a restart.
 
-Exit code: 0 the new process has taken over (with --wait: and is ready), 1 it has not, or does not become ready, 2 wrong
-options, 3 no answer from the admin listener.";
+Exit code: 0 the new process has taken over (with --wait: and is ready), 1 it has not, and the old one goes on, 2 wrong options,
+3 no answer from the admin listener, 4 it has taken over, and does not become ready or has ended: the old one is gone.";
 
 /// A node may wait for calls as long as it was told to; when its process is gone, so is the connection to it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3_600);
@@ -41,6 +41,7 @@ const LOOK_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 const EXIT_NOT_UPGRADED: u8 = 1;
+const EXIT_UPGRADED_BADLY: u8 = 4;
 
 #[derive(Args, Clone, Debug)]
 pub struct UpgradeOptions {
@@ -72,7 +73,12 @@ fn upgrade(options: &UpgradeOptions) -> Result<String, AdminFault> {
     }
     wait_until_ready(&looks, taken.pid)
         .map(|()| format!("{}; it is ready\n", taken.sentence))
-        .map_err(|why| (EXIT_NOT_UPGRADED, format!("{}, but {why}", taken.sentence)))
+        .map_err(|why| {
+            (
+                EXIT_UPGRADED_BADLY,
+                format!("{}, but {why}", taken.sentence),
+            )
+        })
 }
 
 /// What is known of the process that took over.
@@ -85,7 +91,7 @@ struct Successor {
 fn taken_over(status: u16, answer: &Value) -> Result<Successor, AdminFault> {
     match (status, answer["pid"].as_u64(), answer["error"].as_str()) {
         (200, Some(pid), _) if answer["hasEnded"] == true => Err((
-            EXIT_NOT_UPGRADED,
+            EXIT_UPGRADED_BADLY,
             format!(
                 "process {pid} took over and ended at once, so the old one has ended, too: nobody serves until whoever looks \
                  after the program starts it again (systemd does). The log says why it ended"
@@ -215,7 +221,7 @@ mod tests {
         gone["hasEnded"] = true.into();
         let (code, why) = taken_over(200, &gone).expect_err("nobody serves");
         assert!(
-            code == EXIT_NOT_UPGRADED && why.contains("process 7 took over and ended"),
+            code == EXIT_UPGRADED_BADLY && why.contains("process 7 took over and ended"),
             "{why}"
         );
         let (code, _) = taken_over(404, &json!({})).expect_err("it is too old");

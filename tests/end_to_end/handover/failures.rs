@@ -122,7 +122,7 @@ fn an_old_process_that_stays_when_its_successor_died_with_everything() {
     let mut node = Upgraded::start("after_go", App::Board, &[]);
     node.is_now(&pretender("go", "exit"));
     let said = node.ask_for_upgrade();
-    assert_eq!(said.code, Some(1), "{said:?}");
+    assert_eq!(said.code, Some(4), "{said:?}");
     assert!(said.text.contains("nobody serves until"), "{said:?}");
     let status = until("the old process ends", || {
         wait(&mut node.first.0, Duration::ZERO)

@@ -150,6 +150,37 @@ fn three_hosts_of_which_one_loses_a_session_or_is_upgraded_after_another_one_fai
     nodes.into_iter().for_each(Upgraded::ends);
 }
 
+#[test]
+fn a_program_that_is_taken_from_the_process_that_has_taken_over() {
+    let hosts = Hosts::new(
+        "rolling_not_ready",
+        "process=$(dirname \"$0\")/process-$HOST
+        case $1 in
+        show) cat \"$process\";;
+        reload) echo 2 >\"$process\"; exit 1;;
+        esac",
+    );
+    for host in HOSTS {
+        fs::write(hosts.tools.join(format!("process-{host}")), "1").expect("our own folder");
+    }
+    let target = hosts.tools.join("pinfold");
+    fs::write(&target, "the program before").expect("our own folder");
+    let before = target.display().to_string();
+    let said = hosts.roll(&binary(), &[("TARGET", before.as_str())]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(
+        said.text.contains("a: the new program has taken over"),
+        "{said:?}"
+    );
+    assert!(
+        !said.text.contains("goes on and serves") && !said.text.contains("== b"),
+        "{said:?}"
+    );
+    let length = |path: &Path| fs::metadata(path).expect("it is there").len();
+    assert_eq!(length(&target), length(&binary()), "it was put back");
+    assert_eq!(length(&hosts.tools.join("pinfold.old")), 18);
+}
+
 /// What `systemctl restart` does is done here: the test has the processes.
 #[test]
 fn a_host_that_is_restarted_before_the_last_one_is_ready() {
