@@ -76,6 +76,13 @@ impl Line {
         Ok(count)
     }
 
+    /// What the owner says. Behind a reset nothing comes: the rest of an answer whose beginning is lost would be taken for the whole.
+    pub(super) fn say(&mut self, bytes: impl Iterator<Item = u8>) {
+        if !self.broken {
+            self.down.extend(bytes);
+        }
+    }
+
     /// `None`: there is nothing. Empty: it is the end.
     pub(super) fn receive(&mut self, count: usize) -> Result<Option<Vec<u8>>, Reset> {
         if !self.down.is_empty() {
@@ -98,8 +105,25 @@ impl Line {
         self.closed && self.is_over
     }
 
+    /// Reset, and what was under way is lost.
+    pub(super) fn cut(&mut self) {
+        self.broken = true;
+        self.down.clear();
+    }
+
     pub(super) fn close(&mut self) {
         self.closed = true;
         self.down.clear();
     }
+}
+
+#[test]
+fn what_comes_behind_a_reset() {
+    let mut network = Network::default();
+    let line = network.open(0, End::Played, 0);
+    let line = &mut network.lines[line];
+    line.say(b"the beginning".iter().copied());
+    line.cut();
+    line.say(b"the rest".iter().copied());
+    assert!(line.receive(usize::MAX).is_err());
 }

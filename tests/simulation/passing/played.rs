@@ -66,7 +66,7 @@ pub(super) fn answer(line: &mut Line, random: &mut Random) -> bool {
 fn answer_early(line: &mut Line, random: &mut Random) -> bool {
     let bytes: Vec<u8> = line.up.iter().copied().collect();
     let has_head = bytes.windows(4).any(|it| it == b"\r\n\r\n");
-    if !has_head || line.refused || !random.one_in(6) {
+    if !has_head || line.refused || !random.one_in(2) {
         return false;
     }
     line.refused = true;

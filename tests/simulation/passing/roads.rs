@@ -84,7 +84,7 @@ impl Convoy {
             it.room = 4_000;
         }
         let leaves = count.min(it.arrived.len());
-        line.down.extend(it.arrived.drain(..leaves));
+        line.say(it.arrived.drain(..leaves));
         let at_end = it.is_over() && it.arrived.is_empty();
         line.down_ended |= at_end;
         it.ended |= line.up_ended && line.up.is_empty();

@@ -2,6 +2,7 @@
 
 use super::convoy::Convoy;
 use super::line::{End, LineId};
+use super::station::READ_BYTES_MAX;
 
 /// What happened to a node last, and when: for the reasons that clients are told.
 #[derive(Clone, Copy, Default)]
@@ -81,8 +82,7 @@ impl Convoy {
     pub(super) fn break_line(&mut self, line: LineId) {
         let number = self.number_of(self.network.lines[line].to);
         self.troubles[number].broken = self.now;
-        self.network.lines[line].broken = true;
-        self.network.lines[line].down.clear();
+        self.network.lines[line].cut();
     }
 
     pub(super) fn cut_client(&mut self) {
@@ -145,7 +145,7 @@ impl Convoy {
         }
     }
 
-    /// Everything is well again.
+    /// Everything is well again. Some clients have less room than one read from an owner brings, and that is no fault.
     pub(super) fn heal(&mut self) {
         for number in 0..self.stations.len() {
             self.health[number].refuses = false;
@@ -163,7 +163,9 @@ impl Convoy {
         for wire in &mut self.wires {
             wire.stalled = false;
             let socket = &mut self.stations[wire.station].node.sockets[wire.socket];
-            socket.room = usize::MAX;
+            socket.room = *self
+                .random
+                .pick(&[usize::MAX, usize::MAX, READ_BYTES_MAX / 2]);
         }
     }
 }
