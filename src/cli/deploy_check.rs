@@ -22,7 +22,7 @@ Examples:
   pinfold deploy-check && deploy/systemd/rolling-upgrade ./pinfold-new 10.0.0.1 10.0.0.2 10.0.0.3
         begin only if nothing is lost
   pinfold deploy-check --by drain && kubectl rollout restart statefulset/pinfold
-        where a new program is a new pod, nodes drain, and their sessions move to other nodes (--on-owner-loss adopt)
+        where a new program is a new pod, and nodes drain
   pinfold deploy-check --by drain --json | jq '.nodes[] | {node, end: .drain.end}'
         which sessions would end, for scripts
   pinfold deploy-check --admin http://10.0.0.2:9464 --token-file read-token
@@ -32,9 +32,10 @@ By hand-over (`pinfold upgrade`, systemctl reload) a node goes on in a new proce
 is lost. What holds it up is told. Calls under way, and requests that wait for another node, are waited for (--handover-grace of
 `pinfold serve`); if they do not end it is refused, and one tries again.
 
-By drain (SIGTERM, POST /drain, a restart, a new pod) all streams end, and their clients come back. Sessions that can travel go to
-another node. The others end, and why is told:
-  off            --on-owner-loss 404 at their node, or no --peer-secret-file
+By drain (SIGTERM, POST /drain, a restart, a new pod) all streams end, and their clients come back. Sessions end with their node,
+and their clients initialize again; a node of this version does not say so of each, and they are counted as unknown. Of those of
+which it is said that they end, why is told:
+  off            sessions end with their node there
   application    it keeps something for them that does not travel
   too_large      they are subscribed to more than a record takes
   http_sse       of clients of 2024-11-05

@@ -149,9 +149,7 @@ fn reason(word: &str) -> String {
         "application" => "the application keeps something for them that does not travel",
         "too_large" => "they are subscribed to more than their records in Redis take",
         "http_sse" => "a session of a client of 2024-11-05 is its stream",
-        "off" => {
-            "sessions end with their node there (--on-owner-loss 404, or no --peer-secret-file)"
-        }
+        "off" => "sessions end with their node there",
         "no_other_node" => "no other node is there to go on with them",
         "no_room" => "the other nodes have no room for them (--sessions-max)",
         "redis_away" => "Redis is away, by which another node would have them",
