@@ -125,10 +125,6 @@ fn an_answer_lost_between_nodes_once_in_a_million() {
 
 #[test]
 fn a_convoy_in_which_nothing_goes_wrong() {
-    let mut met = BTreeSet::new();
-    for seed in 0..120 {
-        met.extend(run(seed, None).met);
-    }
     let wanted = [
         "200 ",
         "204 ",
@@ -152,6 +148,15 @@ fn a_convoy_in_which_nothing_goes_wrong() {
         "reused",
         "slow client",
     ];
+    let mut met = BTreeSet::new();
+    (0..120).for_each(|seed| met.extend(run(seed, None).met));
+    // The rarest of them is met once in a hundred.
+    let mut more = 120..1_200;
+    while !wanted.iter().all(|it| met.contains(*it))
+        && let Some(seed) = more.next()
+    {
+        met.extend(run(seed, None).met);
+    }
     let missed: Vec<_> = wanted.iter().filter(|it| !met.contains(**it)).collect();
     assert!(missed.is_empty(), "never met: {missed:?} of {met:?}");
 }
