@@ -8,15 +8,16 @@
 //! process or for the next one.
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::os::fd::OwnedFd;
-use std::task::{Poll, Waker};
 
 use monoio::io::{CancelHandle, Canceller};
 use monoio::net::{TcpListener, TcpStream};
 use rustix::net::{Shutdown, shutdown};
+
+use crate::gate::Gate;
+use crate::socket::keep_to_itself;
 
 /// What a node listens on.
 #[derive(Debug)]
@@ -30,13 +31,10 @@ pub(crate) enum Listening {
 pub(crate) struct Acceptor {
     kind: Kind,
     is_closed: Cell<bool>,
-    /// An accept is under way.
-    accepts: Cell<bool>,
-    /// Who waits for its end.
-    closer: Cell<Option<Waker>>,
-    is_paused: Cell<bool>,
-    /// Who accepts again when that is over.
-    paused: Cell<Option<Waker>>,
+    /// Shut while it is paused; not any more when it is closed.
+    door: Gate,
+    /// Shut while an accept is under way.
+    accepts: Gate,
     /// Ends the accept that is under way; one that has succeeded has its connection all the same.
     canceller: RefCell<Canceller>,
 }
@@ -97,38 +95,35 @@ impl Acceptor {
         Ok(Acceptor {
             kind,
             is_closed: Cell::new(false),
-            accepts: Cell::new(false),
-            closer: Cell::default(),
-            is_paused: Cell::new(false),
-            paused: Cell::default(),
+            door: Gate::default(),
+            accepts: Gate::default(),
             canceller: RefCell::default(),
         })
     }
 
-    /// The next connection. `None`: there are no more.
+    /// The next connection, which no program that this process starts has as well. `None`: there are no more.
     ///
     /// # Errors
     /// Most likely out of descriptors.
     pub(crate) async fn accept(&self) -> io::Result<Option<(TcpStream, SocketAddr)>> {
         loop {
-            self.go_on().await;
+            self.door.pass().await;
             if self.is_closed.get() {
                 return Ok(None);
             }
             let accepted = match &self.kind {
                 Kind::Own { listener, .. } => {
-                    self.accepts.set(true);
+                    self.accepts.shut();
                     let cancel = self.cancel();
                     let accepted = listener.cancelable_accept(cancel).await;
-                    self.accepts.set(false);
-                    if let Some(closer) = self.closer.take() {
-                        closer.wake();
-                    }
-                    accepted.map(Some)
+                    self.accepts.open();
+                    accepted
+                        .inspect(|(stream, _)| keep_to_itself(stream))
+                        .map(Some)
                 }
                 Kind::Given { listener, readable } => {
                     readable.readable(false).await?;
-                    match self.is_paused.get() {
+                    match self.door.is_shut() {
                         true => Ok(None),
                         false => accept_given(listener),
                     }
@@ -141,7 +136,7 @@ impl Acceptor {
                 Ok(Some(accepted)) => return Ok(Some(accepted)),
                 Ok(None) => {}
                 // Cancelled.
-                Err(_) if self.is_paused.get() => {}
+                Err(_) if self.door.is_shut() => {}
                 Err(fault) => return Err(fault),
             }
         }
@@ -151,31 +146,18 @@ impl Acceptor {
         self.canceller.borrow().handle()
     }
 
-    /// Resolves while it is not paused.
-    async fn go_on(&self) {
-        poll_fn(|context| {
-            if !self.is_paused.get() || self.is_closed.get() {
-                return Poll::Ready(());
-            }
-            self.paused.set(Some(context.waker().clone()));
-            Poll::Pending
-        })
-        .await;
-    }
-
     /// Nobody is accepted until [`resume`](Acceptor::resume); when this resolves, nothing is under way that could accept.
     pub(crate) async fn pause(&self) {
-        self.is_paused.set(true);
+        if !self.is_closed.get() {
+            self.door.shut();
+        }
         let canceller = self.canceller.take();
         *self.canceller.borrow_mut() = canceller.cancel();
-        self.no_accept_under_way().await;
+        self.accepts.pass().await;
     }
 
     pub(crate) fn resume(&self) {
-        self.is_paused.set(false);
-        if let Some(paused) = self.paused.take() {
-            paused.wake();
-        }
+        self.door.open();
     }
 
     /// Nobody is accepted from now on.
@@ -187,18 +169,7 @@ impl Acceptor {
         };
         // It listens; the kernel has no reason to refuse.
         let _ = shutdown(handle, Shutdown::Both);
-        self.no_accept_under_way().await;
-    }
-
-    async fn no_accept_under_way(&self) {
-        poll_fn(|context| {
-            if !self.accepts.get() {
-                return Poll::Ready(());
-            }
-            self.closer.set(Some(context.waker().clone()));
-            Poll::Pending
-        })
-        .await;
+        self.accepts.pass().await;
     }
 }
 
@@ -208,5 +179,72 @@ fn accept_given(listener: &StdListener) -> io::Result<Option<(TcpStream, SocketA
         Ok((stream, peer)) => Ok(Some((TcpStream::from_std(stream)?, peer))),
         Err(fault) if fault.kind() == ErrorKind::WouldBlock => Ok(None),
         Err(fault) => Err(fault),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream as StdStream;
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use futures_channel::oneshot;
+    use monoio::time::timeout;
+    use rustix::io::{FdFlags, fcntl_getfd};
+
+    use super::*;
+    use crate::runtime::{Driver, run_alone};
+    use crate::socket::off_the_ring;
+    use crate::tasks;
+
+    /// Far above what anything takes here.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn somebody_who_waits_for_an_acceptor_for_ever_since_another_one_does_too() {
+        for driver in Driver::all_here() {
+            let listener = StdListener::bind("127.0.0.1:0").expect("a free port");
+            let ended = run_alone(driver, async {
+                let acceptor = Acceptor::new(Listening::Own(listener)).expect("a runtime");
+                let acceptor = Rc::new(acceptor);
+                let accepting = acceptor.clone();
+                tasks::spawn(async move { accepting.accept().await.map(drop) });
+                let wait = |closes: bool| {
+                    let (acceptor, (done, is_done)) = (acceptor.clone(), oneshot::channel());
+                    tasks::spawn(async move {
+                        match closes {
+                            true => acceptor.close().await,
+                            false => acceptor.pause().await,
+                        }
+                        done.send(())
+                    });
+                    is_done
+                };
+                for done in [wait(false), wait(false), wait(true)] {
+                    let done = timeout(PATIENCE, done).await;
+                    done.expect("it is woken").expect("its task goes on");
+                }
+            });
+            ended.expect("a runtime");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_the_programs_of_this_process_inherit() {
+        for driver in Driver::all_here() {
+            for kind in [Listening::Own, Listening::Given] {
+                let listener = StdListener::bind("127.0.0.1:0").expect("a free port");
+                let address = listener.local_addr().expect("it is bound");
+                let _client = StdStream::connect(address).expect("it listens");
+                let ended = run_alone(driver, async move {
+                    let acceptor = Acceptor::new(kind(listener)).expect("a runtime");
+                    let accepted = acceptor.accept().await.expect("somebody came");
+                    let (stream, _) = accepted.expect("it is not closed");
+                    let flags = fcntl_getfd(off_the_ring(stream)).expect("it is open");
+                    assert!(flags.contains(FdFlags::CLOEXEC), "{driver:?}");
+                });
+                ended.expect("a runtime");
+            }
+        }
     }
 }

@@ -48,7 +48,7 @@
 // | `limits` | what clients can make a node hold or do, and what follows from it |
 // | `budget` | what all cores share and none may exceed |
 // | `log_throttle` | as many log lines of a kind as anybody reads |
-// | `tasks`, `acceptor` | what a thread has under way, and how it ends; listening sockets that can be closed |
+// | `tasks`, `gate`, `socket`, `acceptor` | what a thread has under way, and how it ends; where its tasks wait before they go on; plain calls of sockets; listening sockets that can be closed |
 // | `mailbox` | what other threads have for one |
 // | `trusted_roots` | who may vouch for a server that is asked over HTTPS |
 // | `clients` | who the clients are, for limits, and what each of them holds |
@@ -103,6 +103,7 @@ mod config;
 #[cfg(feature = "auth")]
 mod credentials;
 mod forward;
+mod gate;
 pub mod guide;
 mod handover;
 #[cfg(feature = "internals")]
@@ -124,6 +125,7 @@ mod runtime;
 #[cfg(test)]
 mod scratch;
 mod shard;
+mod socket;
 mod tasks;
 pub mod testing;
 #[cfg(feature = "tokio")]

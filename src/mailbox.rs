@@ -21,6 +21,15 @@ struct MailboxState<T> {
     reader: Option<Waker>,
 }
 
+impl<T> MailboxState<T> {
+    fn take(&mut self) -> Collected<T> {
+        Collected {
+            messages: std::mem::take(&mut self.messages),
+            lost: std::mem::take(&mut self.lost),
+        }
+    }
+}
+
 /// All there was, in order.
 pub(crate) struct Collected<T> {
     pub(crate) messages: Vec<T>,
@@ -86,12 +95,20 @@ impl<T> Mailbox<T> {
                 inside.reader = Some(context.waker().clone());
                 return Poll::Pending;
             }
-            Poll::Ready(Collected {
-                messages: std::mem::take(&mut inside.messages),
-                lost: std::mem::take(&mut inside.lost),
-            })
+            Poll::Ready(inside.take())
         })
         .await
+    }
+
+    /// Takes all there is, which may be nothing. Whoever waits for something goes on waiting.
+    pub(crate) fn take(&self) -> Collected<T> {
+        self.lock().take()
+    }
+
+    /// What waits, and whether there was more, is looked at and stays: its reader is woken as if nobody had.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&[T], bool) -> R) -> R {
+        let inside = self.lock();
+        look(&inside.messages, inside.lost)
     }
 
     fn post_with(&self, post: impl FnOnce(&mut MailboxState<T>)) {
@@ -130,6 +147,36 @@ mod tests {
         collected.map(|it| (it.messages, it.lost))
     }
 
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn counted() -> (Arc<Woken>, Waker) {
+        let woken = Arc::new(Woken(AtomicUsize::new(0)));
+        (woken.clone(), Waker::from(woken))
+    }
+
+    /// Who takes what is there, and does not wait, leaves the one asleep who does.
+    #[test]
+    fn a_reader_that_is_not_woken_because_another_one_looked() {
+        let mailbox = Mailbox::new(3);
+        let (woken, waker) = counted();
+        let mut collect = pin!(mailbox.collect());
+        let mut context = Context::from_waker(&waker);
+        assert!(collect.as_mut().poll(&mut context).is_pending());
+        assert!(mailbox.take().messages.is_empty());
+        mailbox.post([1]);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert_eq!(mailbox.take().messages, [1]);
+        assert!(collect.as_mut().poll(&mut context).is_pending());
+        mailbox.post([2]);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 2);
+    }
+
     #[test]
     fn what_finds_no_room_is_dropped_and_that_is_told() {
         let mailbox = Mailbox::new(3);
@@ -145,14 +192,7 @@ mod tests {
 
     #[test]
     fn a_reader_that_is_woken_for_each_message_or_for_none() {
-        struct Woken(AtomicUsize);
-        impl Wake for Woken {
-            fn wake(self: Arc<Self>) {
-                self.0.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        let woken = Arc::new(Woken(AtomicUsize::new(0)));
-        let waker = Waker::from(woken.clone());
+        let (woken, waker) = counted();
         let mut context = Context::from_waker(&waker);
         let mailbox = Mailbox::new(1);
         let mut wait = pin!(mailbox.collect());
@@ -165,6 +205,27 @@ mod tests {
             panic!("there is something");
         };
         assert_eq!((collected.messages, collected.lost), (vec![1, 2], true));
+    }
+
+    #[test]
+    fn a_reader_that_sleeps_on_because_somebody_else_looked() {
+        let mailbox = Mailbox::new(1);
+        let mut wait = pin!(mailbox.collect());
+        let (woken, waker) = counted();
+        let mut context = Context::from_waker(&waker);
+        assert!(wait.as_mut().poll(&mut context).is_pending());
+        assert_eq!(
+            mailbox.look(|waiting, lost| (waiting.len(), lost)),
+            (0, false)
+        );
+        mailbox.post([1, 2]);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        let seen = mailbox.look(|waiting, lost| (waiting.to_vec(), lost));
+        assert_eq!(seen, (vec![1], true));
+        let Poll::Ready(collected) = wait.poll(&mut context) else {
+            panic!("it is still there");
+        };
+        assert_eq!((collected.messages, collected.lost), (vec![1], true));
     }
 
     #[test]

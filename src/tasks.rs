@@ -234,10 +234,7 @@ mod tests {
 
     #[test]
     fn a_listening_socket_that_outlives_its_task() {
-        let mut drivers = vec![Driver::Epoll];
-        // Where there is a ring.
-        drivers.extend(io_uring::IoUring::new(8).is_ok().then_some(Driver::Uring));
-        for driver in drivers {
+        for driver in Driver::all_here() {
             let listener = StdListener::bind("127.0.0.1:0").expect("a free port");
             let address = listener.local_addr().expect("it is bound");
             let ended = run_alone(driver, async move {

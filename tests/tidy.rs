@@ -33,7 +33,7 @@ const PURE_DENY: &str = "#![deny(clippy::disallowed_methods, clippy::disallowed_
 const UNSAFE_FILES: [&str; 3] = [
     "src/allocator.rs",
     "src/runtime/open_files.rs",
-    "src/runtime/socket.rs",
+    "src/socket.rs",
 ];
 
 struct Source {

@@ -28,6 +28,8 @@ pub(crate) fn core_state(input: &[u8]) {
     let mut shard = Shard::new(
         ShardSetup {
             cluster: Some(Cluster { secret: None }),
+            // Sessions of other nodes may be in it.
+            adoption: true,
             ..node::setup(0, 2, Limits::default(), INCARNATION)
         },
         now,

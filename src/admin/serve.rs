@@ -33,7 +33,6 @@ use super::stream::{LAST_CHUNK, LinesPublisher, serve_lines};
 use super::trace::{self, TraceQuestion};
 use crate::acceptor::Acceptor;
 use crate::log_throttle::LogThrottles;
-use crate::runtime::keep_to_itself;
 use crate::tasks;
 
 /// From a connection's beginning to the last byte of its first head.
@@ -83,7 +82,6 @@ impl AdminServer {
             match self.acceptor.accept().await {
                 Ok(None) => return,
                 Ok(Some((stream, _))) => {
-                    keep_to_itself(&stream);
                     let (permit, cut) = self.room.enter();
                     let (server, progress) = (self.clone(), self.pause.enter());
                     let served =

@@ -8,7 +8,8 @@ use crate::principal::PrincipalId;
 use crate::runtime::{unix_ms, unix_ms_of};
 use crate::shard::Millis;
 use crate::shard::view::{
-    ClientName, EndedRow, LastError, SessionDetail, SessionRow, StreamDetail,
+    AdoptedRow, ClientName, EndedRow, LastError, Portability, SessionDetail, SessionRow,
+    StreamDetail,
 };
 use crate::wire::operator_name::OperatorName;
 
@@ -21,7 +22,7 @@ pub(super) fn row_json(row: &SessionRow) -> Value {
         principal: row.principal,
         created_at: row.created_at,
     };
-    who.with(json!({
+    let own = who.with(json!({
         "core": row.core,
         "lastActive": unix_ms_of(row.last_active),
         "streams": row.streams,
@@ -33,7 +34,27 @@ pub(super) fn row_json(row: &SessionRow) -> Value {
         "blockedForMs": since.map(|since| unix_ms().saturating_sub(since)),
         "requests": row.requests,
         "events": row.events,
-    }))
+        "portable": row.portable.map(portable),
+    }));
+    match &row.adopted {
+        Some(adopted) => joined(own, adopted_json(row, adopted)),
+        None => own,
+    }
+}
+
+/// True, or why it is not.
+fn portable(portability: Portability) -> Value {
+    portability
+        .obstacle()
+        .map_or(Value::Bool(true), Value::from)
+}
+
+fn adopted_json(row: &SessionRow, adopted: &AdoptedRow) -> Value {
+    let mut more = json!({"bornOn": row.name.node.as_str(), "fence": adopted.fence});
+    if adopted.created_at > 0 {
+        more["createdAt"] = adopted.created_at.into();
+    }
+    more
 }
 
 /// The row, and what it is made of: `subscriptions` are names here, and `subscriptionsTotal` counts them.

@@ -216,6 +216,8 @@ pub struct ServerInfo {
     pub capabilities: Capabilities,
     /// See [`sees_credentials`](ServerInfo::sees_credentials).
     pub sees_credentials: bool,
+    /// See [`portable_sessions`](ServerInfo::portable_sessions).
+    pub portable_sessions: bool,
 }
 
 impl ServerInfo {
@@ -250,6 +252,15 @@ impl ServerInfo {
         self
     }
 
+    /// A session may go on in another process than the one that opened it: the application keeps nothing of it that the other one
+    /// would miss. So it is taken over when its node is gone, where nodes share a Redis and are told to
+    /// (`NodeBuilder::adopt_sessions`); else it ends with its node.
+    #[must_use]
+    pub fn portable_sessions(mut self) -> Self {
+        self.portable_sessions = true;
+        self
+    }
+
     pub(super) fn to_json(&self) -> ServerInfoJson {
         let legacy = Capabilities {
             extensions: JsonObject::new(),
@@ -265,6 +276,7 @@ impl ServerInfo {
             legacy_capabilities: to_value(&legacy),
             modern_capabilities: to_value(&self.capabilities),
             sees_credentials: self.sees_credentials,
+            portable_sessions: self.portable_sessions,
         }
     }
 }

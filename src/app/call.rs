@@ -269,6 +269,7 @@ pub trait Link {
 ///             legacy_capabilities: json!({"tools": {}}),
 ///             modern_capabilities: json!({"tools": {}}),
 ///             sees_credentials: false,
+///             portable_sessions: false,
 ///         }
 ///     }
 ///
@@ -325,6 +326,8 @@ pub struct ServerInfoJson {
     pub modern_capabilities: Value,
     /// Whether handlers see `Authorization` and the like among a request's [`Headers`].
     pub sees_credentials: bool,
+    /// Whether a session may go on in another process than the one that opened it.
+    pub portable_sessions: bool,
 }
 
 /// Whether new clients should come to a node.

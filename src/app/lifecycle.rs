@@ -65,6 +65,8 @@ pub enum SessionEnd {
     Operator,
     /// The node ends, or drains. The client opens a new one, here or elsewhere.
     NodeEnds,
+    /// It goes on at another node: nothing is over for its client.
+    TakenOver,
 }
 
 impl SessionEnd {
@@ -78,6 +80,7 @@ impl SessionEnd {
             SessionEnd::Left => "peer_left",
             SessionEnd::Operator => "operator",
             SessionEnd::NodeEnds => "node_ends",
+            SessionEnd::TakenOver => "taken_over",
         }
     }
 }

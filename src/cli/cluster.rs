@@ -19,10 +19,10 @@ Examples:
   pinfold cluster --json | jq -r '.nodes[] | select(.state != \"alive\") | .node'
         those that are not well, for scripts
 
-HEARTBEAT is how long ago this node last found a new heartbeat of the other one in Redis. Each writes one every 1.5 s, and it is
-kept for 5 s. So a node that died or hangs is late after some 2 to 4 s, and gone up to about 10 s after its last heartbeat. It is
-suspect as soon as it takes no connection when a request is passed on to it. draining is one from the moment at which it begins to.
-restarted is an earlier process of a node that is there again.
+HEARTBEAT is how long ago this node last found a new heartbeat of the other one in Redis. Each writes one every 0.5 s (1.5 s with
+--on-owner-loss 404), and it is kept for 5 s. So a node that died or hangs is late after some 2 to 4 s, and gone up to about 10 s
+after its last heartbeat. It is suspect as soon as it takes no connection when a request is passed on to it. draining is one from the
+moment at which it begins to. restarted is an earlier process of a node that is there again.
 
 Exit code: 0 it was shown, 1 refused, 2 wrong options, 3 no answer from the admin listener.";
 

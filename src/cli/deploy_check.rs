@@ -32,18 +32,16 @@ By hand-over (`pinfold upgrade`, systemctl reload) a node goes on in a new proce
 is lost. What holds it up is told. Calls under way, and requests that wait for another node, are waited for (--handover-grace of
 `pinfold serve`); if they do not end it is refused, and one tries again.
 
-By drain (SIGTERM, POST /drain, a restart, a new pod) all streams end, and their clients come back. Sessions end with their node,
-and their clients initialize again; a node of this version does not say so of each, and they are counted as unknown. Of those of
-which it is said that they end, why is told:
-  off            sessions end with their node there
-  application    it keeps something for them that does not travel
+By drain (SIGTERM, POST /drain, a restart, a new pod) all streams end, and their clients come back. Sessions move to other nodes
+where nodes take them over (they do unless --on-owner-loss 404); all others end, and their clients initialize again. Why they end is told:
+  off            sessions end with their node there: its options, or its application, or it says of none whether they do
   too_large      they are subscribed to more than a record takes
   http_sse       of clients of 2024-11-05
   no_other_node  nobody is there to go on with them
   no_room        --sessions-max of the others
   redis_away     by Redis others would have them
-Calls under way have until the drain is over. A node that cannot be handed over counts as one that is drained, since nothing else is
-left to it.
+What else a node does not say, or not in words of this version, is unknown, and told as that. Calls under way have until the drain
+is over. A node that cannot be handed over counts as one that is drained, since nothing else is left to it.
 
 It is a look at one moment: clients come and go. Each node is asked by way of the one that is asked, for a thousand sessions at a
 time.

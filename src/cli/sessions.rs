@@ -97,7 +97,8 @@ pub struct ShowSession {
     #[command(flatten)]
     admin: AdminTarget,
 
-    /// Have the node asked that the name begins with, by way of this one
+    /// Have the node asked that the name begins with, by way of this one. A session that was taken over is elsewhere: ask the
+    /// node of its row itself
     #[arg(long)]
     cluster: bool,
 
@@ -116,7 +117,8 @@ pub struct EndSessions {
     #[command(flatten)]
     admin: AdminTarget,
 
-    /// The node that the name begins with, or all nodes of the cluster, by way of this one
+    /// The node that the name begins with, or all nodes of the cluster, by way of this one. A session that was taken over is
+    /// elsewhere: ask the node of its row itself
     #[arg(long)]
     cluster: bool,
 

@@ -63,6 +63,14 @@ impl Table {
     }
 }
 
+/// `1 session`, `2 sessions`.
+pub(super) fn counted(count: u64, one: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        _ => format!("{count} {one}s"),
+    }
+}
+
 /// Milliseconds in the two largest units that fit: `3d 4h`, `12m 7s`, `0.2s`.
 pub(super) fn short_time(ms: u64) -> String {
     let seconds = ms / 1000;

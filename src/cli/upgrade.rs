@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::cluster::finished;
 use super::publish::{AdminClient, AdminFault, AdminTarget};
-use super::table::plain;
+use super::table::{counted, plain};
 use super::{EXIT_NO_ANSWER, EXIT_USAGE};
 
 pub const EXAMPLES: &str = "\
@@ -23,8 +23,8 @@ Examples:
         another machine's node
 
 The running process starts the program that is now where it was started from, with the same arguments and environment. The new
-one reads its configuration and says that it is ready; only then does the old one stand still for some milliseconds, hand
-everything over and end. Whatever goes wrong before that, the old process goes on, clients notice nothing, and this command
+one reads its configuration and says that it is ready; only then does the old one stand still for a moment, hand everything
+over and end. Whatever goes wrong before that, the old process goes on, clients notice nothing, and this command
 says why. Calls under way are waited for (--handover-grace of `pinfold serve`, 30s).
 
 It cannot change where the node listens, its name, or how many cores it has, and a node that drains is not handed over: those
@@ -122,10 +122,7 @@ fn taken_over(status: u16, answer: &Value) -> Result<Successor, AdminFault> {
 
 fn told(pid: u64, answer: &Value) -> String {
     let version = plain(answer["version"].as_str().unwrap_or("?"));
-    let counted = |name: &str, one: &str| match answer[name].as_u64() {
-        Some(1) => format!("1 {one}"),
-        count => format!("{} {one}s", count.unwrap_or_default()),
-    };
+    let counted = |name: &str, one: &str| counted(answer[name].as_u64().unwrap_or_default(), one);
     let pause = answer["pauseMs"].as_f64().unwrap_or_default();
     let doubt = match answer["serves"].as_bool() {
         Some(false) => "; it did not say that it serves",
@@ -228,6 +225,22 @@ mod tests {
         assert_eq!(code, EXIT_NOT_UPGRADED);
         let (code, _) = taken_over(200, &json!({})).expect_err("it is something else");
         assert_eq!(code, EXIT_NO_ANSWER);
+    }
+
+    #[test]
+    fn a_reload_that_systemd_ends_before_it_has_failed() {
+        // The default of --handover-grace, and what the old process waits for: that the new one is there, and prepared.
+        const GRACE_S: u64 = 30;
+        const PREPARED_S: u64 = 10 + 30;
+        let unit = include_str!("../../deploy/systemd/pinfold.service");
+        let within = unit
+            .lines()
+            .find_map(|line| line.strip_prefix("TimeoutStartSec="));
+        let within: u64 = within.expect("a limit").parse().expect("seconds");
+        assert!(
+            within > PREPARED_S + GRACE_S + READY_WITHIN.as_secs(),
+            "{within} s"
+        );
     }
 
     #[test]

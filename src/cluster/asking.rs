@@ -14,6 +14,7 @@ use monoio::time::timeout;
 
 use super::membership::Membership;
 use super::seen::{PeerSeen, PeerState};
+use crate::runtime::unix_ms;
 use crate::wire::forwarded::PeerSecret;
 use crate::wire::http1::Method;
 use crate::wire::peer_question::{PeerQuestion, QuestionKey};
@@ -57,7 +58,7 @@ impl PeerAsker {
             membership,
             key: secret.map(QuestionKey::of),
             own,
-            numbers: RefCell::default(),
+            numbers: RefCell::new(QuestionNumbers::above(unix_ms())),
             under_way: RefCell::default(),
         }
     }
@@ -85,9 +86,9 @@ impl PeerAsker {
         method: Method,
         target: &str,
     ) -> Result<PeerReply, String> {
-        let Some(key) = &self.key else {
+        if self.key.is_none() {
             return Err("this node asks no others: it was started with --no-forward".to_owned());
-        };
+        }
         let known = self.peers().into_iter().filter(|it| it.node == node);
         let Some(peer) = known.max_by_key(|it| it.incarnation) else {
             return Err("no node of this name is known here".to_owned());
@@ -98,33 +99,51 @@ impl PeerAsker {
             );
         };
         let to = (node, peer.incarnation);
-        let number = self.numbers.borrow_mut().next(to);
-        let question = PeerQuestion {
-            from: self.own.0,
-            incarnation: self.own.1,
-            number,
-            method,
-            target: target.into(),
-        };
-        let Some(request) = key.request(&question, to, &address.to_string()) else {
-            return Err("nothing can be asked by this method".to_owned());
-        };
-        let _under_way = UnderWay::of(self, node)
-            .ok_or("as many questions as may be are on their way to it: ask again in a moment")?;
         let silent = match peer.state {
             PeerState::Gone => ", and it writes no heartbeat",
             _ => "",
         };
-        match timeout(ANSWER_WITHIN, exchange(address, request.into_bytes())).await {
-            Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(fault)) => Err(format!("{fault} ({address}){silent}")),
-            Err(_) => Err(format!("no answer within 2 s ({address}){silent}")),
-        }
+        let asked = self.ask_at(to, address, method, target, ANSWER_WITHIN);
+        let answer = asked.await;
+        answer.map_err(|fault| format!("{fault} ({address}){silent}"))
+    }
+
+    /// Asks a process where it is.
+    ///
+    /// # Errors
+    /// Why there is no answer; `ConnectionRefused` if no process is there.
+    pub(super) async fn ask_at(
+        &self,
+        to: Process,
+        address: SocketAddr,
+        method: Method,
+        target: &str,
+        within: Duration,
+    ) -> io::Result<PeerReply> {
+        let key = self.key.as_ref();
+        let key = key.ok_or_else(|| unreadable("this node asks no others"))?;
+        let question = PeerQuestion {
+            from: self.own.0,
+            incarnation: self.own.1,
+            number: self.numbers.borrow_mut().next(to),
+            method,
+            target: target.into(),
+        };
+        let request = key.request(&question, to, &address.to_string());
+        let request = request.ok_or_else(|| unreadable("nothing can be asked by this method"))?;
+        let _under_way = UnderWay::of(self, to.0).ok_or_else(|| {
+            unreadable("as many questions as may be are on their way to it: ask again in a moment")
+        })?;
+        let answer = timeout(within, exchange(address, request.into_bytes()));
+        answer.await.unwrap_or_else(|_| {
+            let seconds = within.as_secs_f64();
+            let sentence = format!("no answer within {seconds} s");
+            Err(io::Error::new(io::ErrorKind::TimedOut, sentence))
+        })
     }
 }
 
 /// Numbers of questions, one after the other to each process: it remembers the last few only, and others are asked meanwhile.
-#[derive(Default)]
 struct QuestionNumbers {
     /// The last one of all.
     last: u64,
@@ -132,6 +151,14 @@ struct QuestionNumbers {
 }
 
 impl QuestionNumbers {
+    /// Above those of the process in whose place this one goes on, which asked less than a thousand in a millisecond.
+    fn above(unix_ms: u64) -> Self {
+        QuestionNumbers {
+            last: unix_ms * 1_000,
+            of: HashMap::new(),
+        }
+    }
+
     fn next(&mut self, to: Process) -> u64 {
         if self.of.len() >= ASKED_MAX && !self.of.contains_key(&to) {
             // Whoever is asked again has a number above all that there were.
@@ -244,11 +271,21 @@ mod tests {
         assert!(reply("SSH-2.0-OpenSSH\r\n").is_err());
     }
 
+    /// Whoever is asked remembers what the process before asked, which had the same name.
+    #[test]
+    fn a_question_of_a_process_that_goes_on_for_another_one() {
+        let to = (NodeName::new("a").expect("a name"), 1);
+        let mut before = QuestionNumbers::above(1_000_000);
+        let last = (0..100).map(|_| before.next(to)).last().expect("some");
+        let mut next = QuestionNumbers::above(1_000_001);
+        assert!(next.next(to) > last);
+    }
+
     /// It takes a question late whose number is among the last 64.
     #[test]
     fn a_question_that_is_old_because_others_were_asked() {
         let process = |number: u64| (NodeName::new("a").expect("a name"), number);
-        let mut numbers = QuestionNumbers::default();
+        let mut numbers = QuestionNumbers::above(0);
         let first = numbers.next(process(0));
         for other in 1..ASKED_MAX as u64 {
             numbers.next(process(other));

@@ -8,7 +8,8 @@ use futures_util::future::join;
 use monoio::time::sleep;
 
 use super::nodes::{BEAT_EVERY, NODE_LIFE};
-use super::record::{FoundRecord, NodeRecord, SessionState, found_node, found_session, indexed};
+use super::record::{FoundRecord, NodeRecord, found_node, indexed, scanned};
+use super::session_record::{FoundSession, found_session};
 use super::shared::ClusterContext;
 use crate::redis::{RedisError, Reply};
 use crate::wire::session_id::{NodeName, Process, SessionId};
@@ -49,7 +50,7 @@ async fn watch(shared: &ClusterContext) {
     loop {
         shared.link.came_up(0).await;
         shared.gates.work.pass().await;
-        look(shared).await;
+        let looked_at = look(shared).await;
         shared.gates.work.pass().await;
         show(shared);
         // Not beside the looks that one who is late asks for: so many a minute are verified.
@@ -59,7 +60,9 @@ async fn watch(shared: &ClusterContext) {
         {
             (shared.verify_some)();
         }
-        is_one_late = shared.peers.borrow().may_be_late();
+        if let Some(looked_at) = looked_at {
+            is_one_late = shared.peers.borrow().may_be_late(looked_at);
+        }
         sleep(if is_one_late { LOOK_AGAIN } else { BEAT_EVERY }).await;
     }
 }
@@ -70,8 +73,8 @@ pub(super) fn show(shared: &ClusterContext) {
     shared.membership.note_seen(|seen| seen.others = others);
 }
 
-/// None: Redis did not answer, and nothing was learned.
-async fn look(shared: &ClusterContext) -> Option<()> {
+/// When it was learned what there is. None: Redis did not answer, and nothing was.
+async fn look(shared: &ClusterContext) -> Option<Instant> {
     let record = shared.record.borrow().clone();
     let mut commands = vec![shared.keys.scan_processes(b"0", INDEX_PAGE)];
     if !record.leaving {
@@ -90,7 +93,7 @@ async fn look(shared: &ClusterContext) -> Option<()> {
         .map(|name| shared.keys.read_node(*name))
         .collect();
     if reads.is_empty() {
-        return Some(());
+        return Some(Instant::now());
     }
     let replies = shared.send("index", &reads).await.ok()?;
     let now = Instant::now();
@@ -100,7 +103,7 @@ async fn look(shared: &ClusterContext) -> Option<()> {
             shared.peers.borrow_mut().look(name, &found, now);
         }
     }
-    Some(())
+    Some(now)
 }
 
 /// All of it but this process itself.
@@ -248,16 +251,23 @@ async fn mark_sessions(
         return Err(None);
     }
     let restarted = matches!(node, FoundRecord::Record(_));
-    let alive: Vec<(&SessionId, &Reply)> = sessions
+    let alive: Vec<(&SessionId, &Reply, FoundSession)> = sessions
         .iter()
         .zip(records)
-        .filter(|(session, record)| {
-            found_session(record, session) == FoundRecord::Record(SessionState::Lives)
+        .filter_map(|(session, record)| match found_session(record, session) {
+            FoundRecord::Record(found) if found.lives() && found.owner == session.process() => {
+                Some((session, record, found))
+            }
+            _ => None,
         })
         .collect();
     let mut writes: Vec<_> = alive
         .iter()
-        .map(|(session, _)| keys.mark_dead(session, restarted))
+        .map(|(session, _, found)| match found.adoptable() {
+            // It does not end with its process, but is not there for ever.
+            Some(_) => keys.orphan_session(session),
+            None => keys.mark_dead(found.owner, session, restarted),
+        })
         .collect();
     writes.push(keys.read_node(dead.node));
     let replies = shared.send("bury", &writes).await.map_err(|_| None)?;
@@ -269,26 +279,17 @@ async fn mark_sessions(
         // It went on just now, and may have written some of these again before they were marked.
         let put_back: Vec<_> = alive
             .iter()
-            .filter_map(|(session, record)| Some(keys.restore_session(session, record.text()?)))
+            .filter_map(|(session, record, _)| Some(keys.restore_session(session, record.text()?)))
             .collect();
         drop(shared.send("bury", &put_back).await);
         return Err(None);
     }
-    shared.metrics.records_buried.inc_by(alive.len() as u64);
-    Ok(alive.len() as u64)
-}
-
-/// Where a scan goes on, and what it found.
-fn scanned(reply: Reply) -> Result<(Box<[u8]>, Vec<Reply>), CleanupFault> {
-    let Reply::List(parts) = reply.checked()? else {
-        return Err(None);
-    };
-    let mut parts = parts.into_iter();
-    let cursor = parts.next().and_then(|it| it.text().map(Into::into));
-    match (cursor, parts.next()) {
-        (Some(cursor), Some(Reply::List(found))) => Ok((cursor, found)),
-        _ => Err(None),
-    }
+    let ended = alive
+        .iter()
+        .filter(|(_, _, found)| found.adoptable().is_none());
+    let ended = ended.count() as u64;
+    shared.metrics.records_buried.inc_by(ended);
+    Ok(ended)
 }
 
 impl DeadProcess {

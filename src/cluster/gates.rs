@@ -1,6 +1,6 @@
 //! The doors that a node's talk with Redis goes through, so that it can stand still for another process to go on in its place.
 
-use crate::runtime::Gate;
+use crate::gate::Gate;
 
 /// Of the control thread's tasks.
 #[derive(Default)]

@@ -22,7 +22,7 @@ const QUESTIONS_MAX: usize = 64;
 /// A node's membership in its cluster.
 pub struct Membership {
     pub(super) said: Mailbox<ClusterMessage>,
-    pub(super) asked: Mailbox<LocateRequest>,
+    pub(super) asked: Mailbox<OwnerMessage>,
     /// What other nodes ask for operators there.
     pub(super) questions: Mailbox<WaitingQuestion>,
     /// Only operators look.
@@ -35,15 +35,20 @@ pub(super) enum ClusterMessage {
     Draining,
     /// Nothing is left on a core that drains.
     Leaving,
-    /// A process took no connection.
-    Suspect(Process),
     /// Nothing more will be said.
     Leave(mpsc::Sender<()>),
 }
 
-pub(super) struct LocateRequest {
-    pub(super) session: SessionId,
-    pub(super) answer: oneshot::Sender<SessionOwner>,
+/// In this order: whoever finds that a process takes no connection asks next who has its session now.
+pub(super) enum OwnerMessage {
+    /// A process took no connection.
+    Suspect(Process),
+    /// Another node does not reach Redis.
+    Pledge(WaitingQuestion),
+    Locate {
+        session: SessionId,
+        answer: oneshot::Sender<SessionOwner>,
+    },
 }
 
 /// A question that a core has taken.
@@ -110,7 +115,7 @@ impl ClusterHandle for Membership {
     }
 
     fn suspect(&self, process: Process) {
-        self.said.post([ClusterMessage::Suspect(process)]);
+        self.asked.post([OwnerMessage::Suspect(process)]);
     }
 
     fn announce_leaving(&self) {
@@ -120,13 +125,18 @@ impl ClusterHandle for Membership {
 
     fn locate(&self, session: SessionId) -> oneshot::Receiver<SessionOwner> {
         let (answer, owner) = oneshot::channel();
-        self.asked.post([LocateRequest { session, answer }]);
+        self.asked.post([OwnerMessage::Locate { session, answer }]);
         owner
     }
 
     fn ask_operators(&self, question: Box<PeerQuestion>) -> oneshot::Receiver<PeerAnswer> {
         let (answer, answered) = oneshot::channel();
-        self.questions.post([WaitingQuestion { question, answer }]);
+        let is_for_pledge = question.is_for_pledge();
+        let waiting = WaitingQuestion { question, answer };
+        match is_for_pledge {
+            true => self.asked.post([OwnerMessage::Pledge(waiting)]),
+            false => self.questions.post([waiting]),
+        };
         answered
     }
 }

@@ -14,7 +14,7 @@ use super::record::{FoundRecord, NodeRecord};
 pub(super) const BEAT_EVERY: Duration = Duration::from_millis(1_500);
 pub(super) const NODE_LIFE: Duration = Duration::from_millis(5_000);
 /// After that long every node that lives has written its key again.
-const MEMORY_TRUSTED_AFTER: Duration = Duration::from_millis(2 * 1_500);
+pub(super) const MEMORY_TRUSTED_AFTER: Duration = Duration::from_millis(2 * 1_500);
 
 const _: () = assert!(3 * BEAT_EVERY.as_millis() < NODE_LIFE.as_millis());
 
@@ -29,10 +29,14 @@ pub(super) struct Heartbeat {
     connection: u64,
     /// Redis has known since then whatever was written.
     remembers_since: Option<Instant>,
+    /// When it was found last that Redis had forgotten something.
+    forgot_at: Option<Instant>,
     /// Of the last beat that Redis took.
     taken: Option<Instant>,
     /// Of the first one.
     first_taken: Option<Instant>,
+    /// Its number: the node's key has no lower one.
+    beats: u64,
     /// Another process had this node's key at the last beat.
     other_seen: bool,
     /// The next connection goes on with one of the process before: nothing was lost with that.
@@ -66,8 +70,10 @@ impl Heartbeat {
             started,
             connection: 0,
             remembers_since: None,
+            forgot_at: None,
             taken: None,
             first_taken: None,
+            beats: 0,
             other_seen: false,
             is_resumed: false,
         }
@@ -79,8 +85,12 @@ impl Heartbeat {
             started,
             connection,
             remembers_since,
+            // The next process claims nothing in its first seconds, and others ask again by then.
+            forgot_at: _,
             taken,
             first_taken,
+            // The record has it, and goes along.
+            beats: _,
             other_seen,
             is_resumed: _,
         } = self;
@@ -102,19 +112,21 @@ impl Heartbeat {
             // No connection has this number.
             connection: u64::MAX,
             remembers_since: state.remembers_for_ms.and_then(then),
+            forgot_at: None,
             taken: state.taken_before_ms.and_then(then),
             first_taken: state.first_before_ms.and_then(then),
+            beats: 0,
             other_seen: state.other_seen,
             is_resumed: true,
         }
     }
 
-    /// The node's own key was read as `found`, and then written, on the connection of that number.
+    /// The node's own key was read as `found`, and then written with that number of beats, on the connection of that number.
     pub(super) fn beat(
         &mut self,
         now: Instant,
         connection: u64,
-        own_incarnation: u64,
+        (own_incarnation, beats): (u64, u64),
         found: &FoundRecord<NodeRecord>,
     ) -> HeartbeatOutcome {
         let is_first = self.connection == 0;
@@ -124,7 +136,18 @@ impl Heartbeat {
             matches!(found, FoundRecord::Record(record) if record.incarnation == own_incarnation);
         let other =
             matches!(found, FoundRecord::Record(record) if record.incarnation != own_incarnation);
-        let forgot = !is_own && !other;
+        // Redis may have gone back to what it had saved, or to another server that had not heard of everything.
+        let went_back = match found {
+            FoundRecord::Record(record) if is_own => record.beats < self.beats,
+            // On the connection that stands it is another process that lives.
+            FoundRecord::Record(_) => !is_first && is_new,
+            FoundRecord::Nothing | FoundRecord::Foreign => false,
+        };
+        let forgot = (!is_own && !other) || went_back;
+        self.beats = beats;
+        if forgot && !is_first {
+            self.forgot_at = Some(now);
+        }
         if is_first && now.saturating_duration_since(self.started) < THERE_BEFORE {
             self.remembers_since = now.checked_sub(MEMORY_TRUSTED_AFTER);
         } else if forgot || self.remembers_since.is_none() {
@@ -158,6 +181,15 @@ impl Heartbeat {
         lasts(self.remembers_since, MEMORY_TRUSTED_AFTER, now) && !lasts(self.taken, NODE_LIFE, now)
     }
 
+    /// Whether Redis has said on this connection what it remembers: it may be another one, or the same after a restart.
+    pub(super) fn is_of(&self, connection: u64) -> bool {
+        self.connection == connection
+    }
+
+    pub(super) fn forgot_at(&self) -> Option<Instant> {
+        self.forgot_at
+    }
+
     /// Whether every process that lives has had the time to write its key. A Redis that was there before this process may have
     /// hung until just now: those that started meanwhile, however long ago, it has not heard of.
     pub(super) fn has_heard_all(&self, now: Instant) -> bool {
@@ -173,20 +205,15 @@ fn lasts(since: Option<Instant>, than: Duration, now: Instant) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::session_id::NodeName;
 
     const OWN: u64 = 7;
 
     fn record(incarnation: u64) -> FoundRecord<NodeRecord> {
-        FoundRecord::Record(NodeRecord {
-            node: "node-a".into(),
-            incarnation,
-            url: None,
-            address: None,
-            version: String::new(),
-            leaving: false,
-            draining: false,
-            beats: 0,
-        })
+        FoundRecord::Record(NodeRecord::of(
+            (NodeName::new("node-a").unwrap(), incarnation),
+            None,
+        ))
     }
 
     fn start() -> (Heartbeat, Instant) {
@@ -202,19 +229,19 @@ mod tests {
     #[test]
     fn sessions_are_announced_again_when_redis_may_have_forgotten_them() {
         let (mut heartbeat, now) = start();
-        let first = heartbeat.beat(now, 1, OWN, &FoundRecord::Nothing);
+        let first = heartbeat.beat(now, 1, (OWN, 0), &FoundRecord::Nothing);
         assert!(!announced(&first), "nothing was said that could be lost");
-        assert!(!announced(&heartbeat.beat(now, 1, OWN, &record(OWN))));
+        assert!(!announced(&heartbeat.beat(now, 1, (OWN, 0), &record(OWN))));
         assert!(
-            announced(&heartbeat.beat(now, 1, OWN, &FoundRecord::Nothing)),
+            announced(&heartbeat.beat(now, 1, (OWN, 0), &FoundRecord::Nothing)),
             "flushed"
         );
-        assert!(!announced(&heartbeat.beat(now, 1, OWN, &record(OWN))));
+        assert!(!announced(&heartbeat.beat(now, 1, (OWN, 0), &record(OWN))));
         assert!(
-            announced(&heartbeat.beat(now, 2, OWN, &record(OWN))),
+            announced(&heartbeat.beat(now, 2, (OWN, 0), &record(OWN))),
             "came back"
         );
-        let foreign = heartbeat.beat(now, 2, OWN, &FoundRecord::Foreign);
+        let foreign = heartbeat.beat(now, 2, (OWN, 0), &FoundRecord::Foreign);
         assert!(announced(&foreign) && foreign.foreign);
     }
 
@@ -222,15 +249,18 @@ mod tests {
     fn a_process_that_goes_on_for_another_one_and_announces_everything() {
         let (mut before, now) = start();
         assert!(before.state(now).is_none());
-        before.beat(now, 1, OWN, &FoundRecord::Nothing);
+        before.beat(now, 1, (OWN, 0), &FoundRecord::Nothing);
         let later = now + NODE_LIFE;
-        before.beat(later, 1, OWN, &record(OWN));
+        before.beat(later, 1, (OWN, 0), &record(OWN));
         let mut after = Heartbeat::resumed(later, before.state(later).expect("it beats"));
         assert!(after.has_heard_all(later));
-        assert!(!announced(&after.beat(later, 1, OWN, &record(OWN))));
-        assert!(announced(&after.beat(later, 2, OWN, &record(OWN))), "lost");
+        assert!(!announced(&after.beat(later, 1, (OWN, 0), &record(OWN))));
+        assert!(
+            announced(&after.beat(later, 2, (OWN, 0), &record(OWN))),
+            "lost"
+        );
         let mut after = Heartbeat::resumed(later, before.state(later).expect("it beats"));
-        let emptied = after.beat(later, 1, OWN, &FoundRecord::Nothing);
+        let emptied = after.beat(later, 1, (OWN, 0), &FoundRecord::Nothing);
         assert!(announced(&emptied), "Redis was emptied meanwhile");
     }
 
@@ -238,7 +268,9 @@ mod tests {
     fn two_processes_of_one_name_are_told_from_one_that_came_again() {
         let (mut heartbeat, now) = start();
         let beat = |heartbeat: &mut Heartbeat, incarnation| {
-            heartbeat.beat(now, 1, OWN, &record(incarnation)).duplicate
+            heartbeat
+                .beat(now, 1, (OWN, 0), &record(incarnation))
+                .duplicate
         };
         assert!(!beat(&mut heartbeat, 3), "the process before this one");
         assert!(!beat(&mut heartbeat, OWN));
@@ -250,7 +282,7 @@ mod tests {
     fn absence_tells_something_when_everybody_had_time_to_write() {
         let (mut heartbeat, now) = start();
         assert!(!heartbeat.trusts_absence(now), "never connected");
-        heartbeat.beat(now, 1, OWN, &FoundRecord::Nothing);
+        heartbeat.beat(now, 1, (OWN, 0), &FoundRecord::Nothing);
         assert!(heartbeat.trusts_absence(now), "Redis was there before");
         let heard_all = |after| heartbeat.has_heard_all(now + after);
         assert!(!heard_all(Duration::ZERO), "it may have hung");
@@ -259,9 +291,9 @@ mod tests {
         let (mut heartbeat, start) = start();
         let now = start + THERE_BEFORE;
         let later = now + MEMORY_TRUSTED_AFTER;
-        heartbeat.beat(now, 1, OWN, &FoundRecord::Nothing);
+        heartbeat.beat(now, 1, (OWN, 0), &FoundRecord::Nothing);
         assert!(!heartbeat.trusts_absence(now) && heartbeat.trusts_absence(later));
-        heartbeat.beat(later, 1, OWN, &record(OWN));
+        heartbeat.beat(later, 1, (OWN, 0), &record(OWN));
         assert!(heartbeat.trusts_absence(later));
         assert!(
             !heartbeat.trusts_absence(later + NODE_LIFE),
@@ -269,13 +301,13 @@ mod tests {
         );
         heartbeat.miss();
         assert!(!heartbeat.trusts_absence(later));
-        heartbeat.beat(later, 1, OWN, &record(OWN));
+        heartbeat.beat(later, 1, (OWN, 0), &record(OWN));
         assert!(
             !heartbeat.trusts_absence(later),
             "what others wrote may be gone"
         );
-        heartbeat.beat(now, 1, OWN, &record(OWN));
-        heartbeat.beat(later, 1, OWN, &FoundRecord::Nothing);
+        heartbeat.beat(now, 1, (OWN, 0), &record(OWN));
+        heartbeat.beat(later, 1, (OWN, 0), &FoundRecord::Nothing);
         assert!(!heartbeat.trusts_absence(later));
     }
 }

@@ -6,12 +6,15 @@
 //! index tells these apart: a node whose key was deleted, one that is dead, and one that never was.
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+
+use sha2::{Digest as _, Sha256};
 
 use super::nodes::{BEAT_EVERY, NODE_LIFE};
 use super::record::{FoundRecord, NodeRecord};
 use super::seen::{PeerSeen, PeerState};
-use crate::wire::session_id::{NodeName, Process};
+use crate::wire::session_id::{NodeName, Process, SessionId};
 
 /// Other processes that are remembered: clusters have tens of nodes, and the dead are forgotten.
 const PEERS_MAX: usize = 1024;
@@ -29,8 +32,10 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(300);
 #[derive(Debug, Default)]
 pub(super) struct Peers {
     known: HashMap<Process, Peer>,
-    /// When heartbeats were last looked for.
-    looked_at: Option<Instant>,
+    /// The index was read.
+    is_read: bool,
+    /// Processes that took no connection then, and of which nothing else is known yet: the index is read now and then.
+    strangers: HashMap<Process, Instant>,
 }
 
 #[derive(Debug)]
@@ -65,6 +70,7 @@ pub(super) enum Missing {
 impl Peers {
     /// What the whole index says. `lost`: it may be new, and those who live have not all written themselves again.
     pub(super) fn read_index(&mut self, found: Vec<(Process, NodeRecord)>, lost: bool) {
+        self.is_read = true;
         let there: HashSet<Process> = found.iter().map(|(process, _)| *process).collect();
         for (process, record) in found {
             if self.known.len() >= PEERS_MAX && !self.known.contains_key(&process) {
@@ -94,7 +100,6 @@ impl Peers {
 
     /// What the key of a node was found to be.
     pub(super) fn look(&mut self, node: NodeName, found: &FoundRecord<NodeRecord>, now: Instant) {
-        self.looked_at = Some(now);
         let record = match found {
             FoundRecord::Record(record) => Some(record),
             FoundRecord::Nothing | FoundRecord::Foreign => None,
@@ -121,6 +126,11 @@ impl Peers {
     /// It took no connection. True: that is news.
     pub(super) fn suspect(&mut self, process: Process, now: Instant) -> bool {
         let Some(peer) = self.known.get_mut(&process) else {
+            self.strangers
+                .retain(|_, &mut at| silent(at, now) < NODE_LIFE);
+            if self.strangers.len() < PEERS_MAX {
+                self.strangers.insert(process, now);
+            }
             return false;
         };
         let is_news = !peer.is_suspect(now);
@@ -128,14 +138,71 @@ impl Peers {
         is_news
     }
 
-    /// A heartbeat is due that was not found when it was looked for: it is worth while to look again soon.
-    pub(super) fn may_be_late(&self) -> bool {
-        let Some(now) = self.looked_at else {
-            return false;
-        };
+    /// It took no connection, and has not been seen to live since.
+    pub(super) fn is_suspect(&self, process: Process, now: Instant) -> bool {
+        let known = self.known.get(&process);
+        let stranger = self.strangers.get(&process);
+        known.is_some_and(|peer| peer.is_suspect(now))
+            || stranger.is_some_and(|&at| silent(at, now) < NODE_LIFE)
+    }
+
+    /// Who takes over a session that nobody has, if this node does not: the same one for all who ask at this moment.
+    pub(super) fn adopter(
+        &self,
+        session: &SessionId,
+        owner: Process,
+        now: Instant,
+    ) -> Option<NodeRecord> {
+        let lives = |peer: &Peer| matches!(peer.state(now), PeerState::Alive | PeerState::Late);
+        let peers = self.known.iter();
+        let able = peers.filter(|(process, peer)| {
+            **process != owner && lives(peer) && peer.record.address.is_some()
+        });
+        let name = session.redacted().to_string();
+        let rank = |(node, _): &Process| Sha256::digest(format!("{name} {node}"));
+        let first = able.max_by_key(|(process, _)| rank(process));
+        first.map(|(_, peer)| peer.record.clone())
+    }
+
+    /// Nodes that could claim what is at `own`, and where they are.
+    pub(super) fn adopters(&self, own: NodeName) -> Vec<(NodeName, SocketAddr)> {
+        let others = self.known.iter().filter(|((node, _), peer)| {
+            // An earlier process claims nothing any more.
+            *node != own && peer.record.adopts && !peer.is_replaced
+        });
+        let reached = others.filter_map(|((node, _), peer)| Some((*node, peer.record.address?)));
+        let mut reached: Vec<_> = reached.collect();
+        reached.sort_unstable();
+        reached.dedup();
+        reached
+    }
+
+    /// Whether there are any. None: nobody has looked yet.
+    pub(super) fn knows_adopters(&self, own: NodeName) -> Option<bool> {
+        self.is_read.then(|| !self.adopters(own).is_empty())
+    }
+
+    /// It has said so itself, at that time.
+    pub(super) fn lives(&mut self, process: Process, now: Instant) {
+        if let Some(peer) = self.known.get_mut(&process) {
+            peer.missing_since = peer.missing_since.and(Some(now));
+            peer.suspected = None;
+        }
+    }
+
+    /// For the process that goes on for this one.
+    pub(super) fn records(&self) -> Vec<NodeRecord> {
+        let known = self.known.values().filter(|it| !it.is_replaced);
+        known.map(|it| it.record.clone()).collect()
+    }
+
+    /// A heartbeat is due that was not found at `looked_at`, when all were looked for: it is worth while to look again
+    /// soon.
+    pub(super) fn may_be_late(&self, looked_at: Instant) -> bool {
         let mut peers = self.known.values();
         peers.any(|peer| {
-            peer.missing_since.is_none() && !peer.is_late(now) && peer.age(now) > Duration::ZERO
+            let is_due = peer.age(looked_at) > Duration::ZERO && !peer.is_late(looked_at);
+            is_due && peer.missing_since.is_none()
         })
     }
 
@@ -241,16 +308,7 @@ mod tests {
     }
 
     fn record(incarnation: u64) -> NodeRecord {
-        NodeRecord {
-            node: "b".into(),
-            incarnation,
-            url: None,
-            address: None,
-            version: String::new(),
-            leaving: false,
-            draining: false,
-            beats: 0,
-        }
+        NodeRecord::of(process(incarnation), None)
     }
 
     fn indexed(incarnations: &[u64]) -> Vec<(Process, NodeRecord)> {
@@ -338,17 +396,17 @@ mod tests {
         let state = |peers: &Peers, now| peers.seen(now)[0].state;
         peers.look(process(1).0, &beat(7), now);
         assert!(
-            !peers.may_be_late(),
+            !peers.may_be_late(now),
             "it was found just now, whatever time it is since"
         );
         let (due, late) = (now + BEAT_EVERY, now + LATE_AFTER);
         peers.look(process(1).0, &beat(7), due);
         assert_eq!(state(&peers, due), PeerState::Alive, "it may come");
-        assert!(peers.may_be_late());
+        assert!(peers.may_be_late(due));
         peers.look(process(1).0, &beat(7), late);
         assert_eq!(state(&peers, late), PeerState::Late);
         assert_eq!(peers.seen(late)[0].seen_at, Some(now));
-        assert!(!peers.may_be_late(), "nobody looks more often for it");
+        assert!(!peers.may_be_late(late), "nobody looks more often for it");
         peers.look(process(1).0, &beat(8), late);
         assert_eq!(state(&peers, late), PeerState::Alive);
         // One of the version before does not count.
@@ -373,6 +431,8 @@ mod tests {
         assert_eq!(found(&mut peers, 3, false), PeerState::Alive);
         assert!(peers.suspect(process(1), now) && !peers.suspect(process(1), now));
         assert!(!peers.suspect(process(2), now), "nobody knows that one");
+        assert!(peers.is_suspect(process(2), now) && !peers.is_suspect(process(3), now));
+        assert!(!peers.is_suspect(process(2), now + NODE_LIFE), "for long");
         assert_eq!(found(&mut peers, 3, false), PeerState::Suspect);
         assert_eq!(
             found(&mut peers, 4, false),

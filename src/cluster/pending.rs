@@ -4,15 +4,15 @@
 //! every session is announced again. A change that was sent without an answer comes back and is sent again:
 //! each of them may happen twice.
 
+mod travel;
+
 use std::collections::{HashMap, VecDeque};
 
-use serde::{Deserialize, Serialize};
-
+pub(super) use self::travel::PendingState;
 use super::record::Keys;
-use crate::mcp::ProtocolVersion;
 use crate::redis::Command;
-use crate::shard::SessionInfo;
-use crate::wire::session_id::{Locator, NodeName, SessionId};
+use crate::shard::{PortableSession, SessionInfo};
+use crate::wire::session_id::{Locator, NodeName, Process, SessionId};
 
 /// Of one change that waits: twice its session's id, what a record says, and the tables' own.
 pub const PENDING_BYTES: usize = 256;
@@ -23,30 +23,40 @@ pub(super) enum RecordChange {
     /// It lives on for another while.
     Refresh,
     Write(Box<SessionInfo>),
+    /// Its process has let go of it, and any other may have it.
+    Release(Box<SessionInfo>),
     /// Its process ends.
     MarkTerminated,
     Remove,
 }
+
+/// Of what waits so that others can take sessions over: those of a large node at once, with some subscriptions each.
+const STATE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// The same of what is sent at once.
+const BATCH_STATE_BYTES_MAX: usize = 1024 * 1024;
 
 /// All of a session's id.
 type RecordKey = (NodeName, Locator, [u8; 16]);
 
 pub(super) struct Pending {
     keys: Keys,
+    /// This one.
+    process: Process,
+    /// Others may claim sessions: what they have of one is not written over.
+    is_guarded: bool,
     /// Of live sessions; ends cannot be announced again, so they have as much room once more.
     pending_max: usize,
     /// Keys of `changes` in the order in which they are sent; those without a change are skipped.
     order: VecDeque<RecordKey>,
     changes: HashMap<RecordKey, RecordChange>,
-    /// Sent, and not answered yet.
+    /// Of what is among these for others to take sessions over. Past [`STATE_BYTES_MAX`] only sessions add to it that are let go
+    /// of, once each, in place of what they had in their core.
+    state_bytes: usize,
+    /// Taken to be sent, and not answered yet.
     under_way: Vec<(SessionId, RecordChange)>,
     /// A change found no room.
     lost: bool,
-}
-
-/// Changes on their way.
-pub(super) struct ChangeBatch {
-    changes: Vec<(SessionId, RecordChange)>,
 }
 
 impl RecordChange {
@@ -57,28 +67,48 @@ impl RecordChange {
             (RecordChange::MarkTerminated, _) | (_, RecordChange::MarkTerminated) => {
                 RecordChange::MarkTerminated
             }
-            (_, RecordChange::Write(info)) | (RecordChange::Write(info), RecordChange::Refresh) => {
-                RecordChange::Write(info)
-            }
-            (RecordChange::Refresh, RecordChange::Refresh) => RecordChange::Refresh,
+            // It may have come back in between.
+            (_, next @ (RecordChange::Write(_) | RecordChange::Release(_))) => next,
+            (first, RecordChange::Refresh) => first,
         }
     }
 
-    fn is_end(&self) -> bool {
-        matches!(self, RecordChange::MarkTerminated | RecordChange::Remove)
+    /// The session is not here any more.
+    pub(super) fn is_end(&self) -> bool {
+        match self {
+            RecordChange::MarkTerminated | RecordChange::Remove | RecordChange::Release(_) => true,
+            RecordChange::Refresh | RecordChange::Write(_) => false,
+        }
+    }
+
+    /// Of what goes into a record so that others can take its session over, about.
+    fn state_bytes(&self) -> usize {
+        match self {
+            RecordChange::Write(info) | RecordChange::Release(info) => {
+                info.state.as_deref().map_or(0, PortableSession::weight)
+            }
+            RecordChange::Refresh | RecordChange::MarkTerminated | RecordChange::Remove => 0,
+        }
     }
 }
 
 impl Pending {
-    pub(super) fn new(keys: Keys, pending_max: usize) -> Self {
+    pub(super) fn new(keys: Keys, process: Process, pending_max: usize) -> Self {
         Pending {
             keys,
+            process,
+            is_guarded: false,
             pending_max,
             order: VecDeque::new(),
             changes: HashMap::new(),
+            state_bytes: 0,
             under_way: Vec::new(),
             lost: false,
         }
+    }
+
+    pub(super) fn guarded(self, is_guarded: bool) -> Self {
+        Pending { is_guarded, ..self }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -100,41 +130,78 @@ impl Pending {
 
     pub(super) fn add(&mut self, session: SessionId, next: RecordChange) {
         let key = key(&session);
-        if let Some(change) = self.changes.get_mut(&key) {
-            let first = std::mem::replace(change, RecordChange::Refresh);
-            *change = first.then(next);
-            return;
-        }
-        let room = if next.is_end() { 2 } else { 1 } * self.pending_max;
-        if self.changes.len() >= room {
+        // What others could take it over by is announced again; that it may be taken over is not.
+        let is_past = self.state_bytes > STATE_BYTES_MAX && next.state_bytes() > 0;
+        if is_past && matches!(next, RecordChange::Write(_)) {
             self.lost = true;
             return;
         }
-        self.order.push_back(key);
-        self.changes.insert(key, next);
+        let room = if next.is_end() { 2 } else { 1 } * self.pending_max;
+        if !self.changes.contains_key(&key) && self.changes.len() >= room {
+            self.lost = true;
+            return;
+        }
+        self.merge(key, |earlier| match earlier {
+            Some(earlier) => earlier.then(next),
+            None => next,
+        });
     }
 
-    /// Takes the oldest changes.
-    pub(super) fn take(&mut self, count_max: usize) -> ChangeBatch {
-        let mut changes = Vec::new();
-        while changes.len() < count_max
+    fn merge(&mut self, key: RecordKey, with: impl FnOnce(Option<RecordChange>) -> RecordChange) {
+        let earlier = self.changes.remove(&key);
+        match &earlier {
+            Some(earlier) => self.state_bytes -= earlier.state_bytes(),
+            None => self.order.push_back(key),
+        }
+        let change = with(earlier);
+        self.state_bytes += change.state_bytes();
+        self.changes.insert(key, change);
+    }
+
+    /// What is to happen, and Redis does not know yet.
+    pub(super) fn change_of(&self, session: &SessionId) -> Option<&RecordChange> {
+        let waiting = self.changes.get(&key(session));
+        let mut under_way = self.under_way.iter();
+        waiting.or_else(|| Some(&under_way.find(|(it, _)| it == session)?.1))
+    }
+
+    /// Takes the oldest changes, as Redis is told of them. They are under way until they are [`answered`](Pending::answered).
+    pub(super) fn take(&mut self, count_max: usize) -> Vec<Command> {
+        debug_assert!(self.under_way.is_empty(), "one batch at a time");
+        let mut bytes = 0;
+        while self.under_way.len() < count_max
+            && bytes < BATCH_STATE_BYTES_MAX
             && let Some(key) = self.order.pop_front()
         {
             let change = self.changes.remove(&key);
-            changes.extend(change.map(|change| (session(key), change)));
+            let its = change.as_ref().map_or(0, RecordChange::state_bytes);
+            (self.state_bytes, bytes) = (self.state_bytes - its, bytes + its);
+            self.under_way
+                .extend(change.map(|change| (session(key), change)));
         }
         if self.changes.is_empty() {
             // After an outage this may be large.
             self.changes = HashMap::new();
             self.order = VecDeque::new();
         }
-        self.under_way.clone_from(&changes);
-        ChangeBatch { changes }
+        let commands = self.under_way.iter().map(|it| self.command(it));
+        commands.collect()
     }
 
-    /// What was taken last was answered.
-    pub(super) fn answered(&mut self) {
-        self.under_way = Vec::new();
+    fn command(&self, (session, change): &(SessionId, RecordChange)) -> Command {
+        let (keys, process) = (&self.keys, self.process);
+        match change {
+            RecordChange::Refresh => keys.refresh_session(process, session),
+            RecordChange::Write(info) => keys.write_session(process, session, info, false),
+            RecordChange::Release(info) => keys.write_session(process, session, info, true),
+            RecordChange::MarkTerminated => keys.mark_terminated(process, session, self.is_guarded),
+            RecordChange::Remove => keys.remove_session(session),
+        }
+    }
+
+    /// What was taken last was answered, or never will be.
+    pub(super) fn answered(&mut self) -> Vec<(SessionId, RecordChange)> {
+        std::mem::take(&mut self.under_way)
     }
 
     /// What did not happen, or perhaps not, is still to happen; and what was said since happens after it.
@@ -143,133 +210,11 @@ impl Pending {
         changes: impl IntoIterator<Item = (SessionId, RecordChange)>,
     ) {
         for (session, earlier) in changes {
-            let key = key(&session);
-            match self.changes.get_mut(&key) {
-                Some(change) => {
-                    let later = std::mem::replace(change, RecordChange::Refresh);
-                    *change = earlier.then(later);
-                }
-                None => {
-                    self.order.push_back(key);
-                    self.changes.insert(key, earlier);
-                }
-            }
+            self.merge(key(&session), |later| match later {
+                Some(later) => earlier.then(later),
+                None => earlier,
+            });
         }
-    }
-
-    pub(super) fn commands(&self, batch: &ChangeBatch) -> Vec<Command> {
-        let command = |(session, change): &(SessionId, RecordChange)| match change {
-            RecordChange::Refresh => self.keys.refresh_session(session),
-            RecordChange::Write(info) => self.keys.write_session(session, info),
-            RecordChange::MarkTerminated => self.keys.mark_terminated(session),
-            RecordChange::Remove => self.keys.remove_session(session),
-        };
-        batch.changes.iter().map(command).collect()
-    }
-}
-
-/// As it is written down, oldest first.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(default)]
-pub(super) struct PendingState {
-    changes: Vec<(String, ChangeState)>,
-    lost: bool,
-}
-
-#[derive(Serialize, Deserialize)]
-enum ChangeState {
-    Refresh,
-    Write {
-        version: String,
-        client_name: Option<Box<str>>,
-        client_version: Option<Box<str>>,
-        created_at: u64,
-    },
-    MarkTerminated,
-    Remove,
-}
-
-impl ChangeState {
-    fn of(change: &RecordChange) -> ChangeState {
-        match change {
-            RecordChange::Refresh => ChangeState::Refresh,
-            RecordChange::MarkTerminated => ChangeState::MarkTerminated,
-            RecordChange::Remove => ChangeState::Remove,
-            RecordChange::Write(info) => {
-                let SessionInfo {
-                    version,
-                    client_name,
-                    client_version,
-                    created_at,
-                } = &**info;
-                ChangeState::Write {
-                    version: version.as_str().to_owned(),
-                    client_name: client_name.clone(),
-                    client_version: client_version.clone(),
-                    created_at: *created_at,
-                }
-            }
-        }
-    }
-
-    /// None: of a version of MCP that this program does not know.
-    fn change(self) -> Option<RecordChange> {
-        Some(match self {
-            ChangeState::Refresh => RecordChange::Refresh,
-            ChangeState::MarkTerminated => RecordChange::MarkTerminated,
-            ChangeState::Remove => RecordChange::Remove,
-            ChangeState::Write {
-                version,
-                client_name,
-                client_version,
-                created_at,
-            } => RecordChange::Write(Box::new(SessionInfo {
-                version: ProtocolVersion::parse(&version)?,
-                client_name,
-                client_version,
-                created_at,
-            })),
-        })
-    }
-}
-
-impl Pending {
-    pub(super) fn state(&self) -> PendingState {
-        let Pending {
-            keys: _,
-            pending_max: _,
-            order,
-            changes,
-            under_way,
-            lost,
-        } = self;
-        let first = under_way.iter().map(|(session, it)| (session.text(), it));
-        let waiting = order
-            .iter()
-            .filter_map(|it| Some((session(*it).text(), changes.get(it)?)));
-        let all = first.chain(waiting);
-        PendingState {
-            changes: all.map(|(id, it)| (id, ChangeState::of(it))).collect(),
-            lost: *lost,
-        }
-    }
-
-    /// What another process had, before anything else.
-    pub(super) fn resume(&mut self, state: PendingState) {
-        self.lost |= state.lost;
-        for (id, change) in state.changes {
-            match (SessionId::parse(&id), change.change()) {
-                (Some(session), Some(change)) => self.add(session, change),
-                // Whatever it was, all sessions are announced again.
-                _ => self.lost = true,
-            }
-        }
-    }
-}
-
-impl ChangeBatch {
-    pub(super) fn into_changes(self) -> Vec<(SessionId, RecordChange)> {
-        self.changes
     }
 }
 
@@ -286,10 +231,11 @@ fn session((node, locator, secret): RecordKey) -> SessionId {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::mcp::ProtocolVersion;
 
-    fn session(number: u8) -> SessionId {
+    pub(in crate::cluster) fn session(number: u8) -> SessionId {
         let text = "node-a.AAECAwQFBgcICQoLDA0ODxARc2l4dGVlbiBzZWNyZXRzIQ";
         let mut session = SessionId::parse(text).unwrap();
         session.locator.slot = number.into();
@@ -302,20 +248,24 @@ mod tests {
             client_name: None,
             client_version: None,
             created_at: 0,
+            fence: 0,
+            state: None,
         }))
     }
 
     fn pending() -> Pending {
-        Pending::new(Keys::new("mcp:"), 3)
+        Pending::new(Keys::new("mcp:"), session(0).process(), 3)
+    }
+
+    fn taken(pending: &mut Pending, count_max: usize) -> Vec<(SessionId, RecordChange)> {
+        pending.take(count_max);
+        pending.answered()
     }
 
     fn names(pending: &mut Pending) -> Vec<&'static str> {
-        let batch = pending.take(usize::MAX);
-        pending
-            .commands(&batch)
-            .iter()
-            .map(|it| it.name())
-            .collect()
+        let commands = pending.take(usize::MAX);
+        pending.answered();
+        commands.iter().map(|it| it.name()).collect()
     }
 
     #[test]
@@ -341,22 +291,22 @@ mod tests {
         let mut pending = pending();
         pending.add(session(1), written());
         pending.add(session(2), written());
-        let batch = pending.take(1);
+        let batch = taken(&mut pending, 1);
         pending.add(session(1), RecordChange::Refresh);
-        pending.put_back(batch.into_changes());
-        let batch = pending.take(usize::MAX).into_changes();
+        pending.put_back(batch);
+        let batch = taken(&mut pending, usize::MAX);
         assert_eq!(batch, [(session(2), written()), (session(1), written())]);
 
         pending.add(session(1), written());
-        let batch = pending.take(1);
+        let batch = taken(&mut pending, 1);
         pending.add(session(1), RecordChange::Remove);
-        pending.put_back(batch.into_changes());
+        pending.put_back(batch);
         assert_eq!(names(&mut pending), ["DEL"]);
 
         pending.add(session(1), RecordChange::Remove);
-        let batch = pending.take(1);
+        let batch = taken(&mut pending, 1);
         pending.add(session(1), written());
-        pending.put_back(batch.into_changes());
+        pending.put_back(batch);
         assert_eq!(names(&mut pending), ["DEL"]);
     }
 
@@ -365,13 +315,15 @@ mod tests {
         let mut before = pending();
         before.add(session(1), written());
         before.add(session(2), RecordChange::Remove);
-        let under_way = before.take(1);
+        before.take(1);
         before.add(session(1), RecordChange::MarkTerminated);
-        let bytes = rmp_serde::to_vec_named(&before.state()).expect("it is written");
-        drop(under_way);
+        let mut state = before.state();
+        let said = [(session(2), written()), (session(1), RecordChange::Refresh)];
+        state.also(said.into_iter(), false);
+        let bytes = rmp_serde::to_vec_named(&state).expect("it is written");
         let mut after = pending();
         after.resume(rmp_serde::from_slice(&bytes).expect("it is read"));
-        let changes = after.take(usize::MAX).into_changes();
+        let changes = taken(&mut after, usize::MAX);
         let expected = [
             (session(1), RecordChange::MarkTerminated),
             (session(2), RecordChange::Remove),
@@ -399,7 +351,7 @@ mod tests {
         (5..=7).for_each(|number| pending.add(session(number), RecordChange::Remove));
         assert!(pending.take_lost(), "ends have their bound too");
         assert_eq!(pending.len(), 6);
-        assert_eq!(pending.take(2).into_changes().len(), 2);
-        assert_eq!(pending.take(9).into_changes().len(), 4);
+        assert_eq!(taken(&mut pending, 2).len(), 2);
+        assert_eq!(taken(&mut pending, 9).len(), 4);
     }
 }

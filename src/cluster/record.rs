@@ -1,4 +1,4 @@
-//! What is written in Redis about sessions and nodes, as JSON, and what to make of what is found there.
+//! What is written in Redis about nodes, as JSON, and what to make of what is found there.
 //!
 //! Members that are not known are ignored, so that nodes of two versions can live beside each other.
 
@@ -7,63 +7,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::redis::{Command, Reply};
-use crate::runtime::unix_ms_of;
-use crate::shard::SessionInfo;
-use crate::wire::session_id::{NodeName, Process, SessionId};
-
-/// A session's record outlives its last use by thirty days.
-const SESSION_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// How long it is known that a session ended with its process: clients that sleep longer get `unknown`.
-const TOMBSTONE_LIFE: Duration = Duration::from_secs(300);
+use super::Advertised;
+use crate::redis::{Command, RedisError, Reply};
+use crate::wire::session_id::{NodeName, Process};
 
 /// The names of the keys of one cluster.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
-    prefix: Box<str>,
+    pub(super) prefix: Box<str>,
 }
 
-/// `{prefix}session:{id}` of a session that lives, as far as is known.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct SessionRecord<'a> {
-    node: &'a str,
-    #[serde(rename = "boot")]
-    incarnation: u64,
-    protocol_version: &'a str,
-    client: ClientRecord<'a>,
-    /// Unix milliseconds.
-    created_at: u64,
-}
-
-#[derive(Serialize)]
-struct ClientRecord<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<&'a str>,
-}
-
-/// `{prefix}session:{id}` of a session that ended with its process.
-#[derive(Serialize)]
-struct Tombstone<'a> {
-    node: &'a str,
-    #[serde(rename = "boot")]
-    incarnation: u64,
-    ended: &'a str,
-}
-
-/// What of a session's record tells whether it lives.
-#[derive(Deserialize)]
-struct FoundSession {
-    node: String,
-    #[serde(rename = "boot")]
-    incarnation: u64,
-    ended: Option<String>,
-}
-
-const OWNER_RESTARTED: &str = "owner_restarted";
-const OWNER_DOWN: &str = "owner_down";
 /// Where the marking of a dead process is claimed: while one node does it, others need not.
 const BURIAL_LIFE: Duration = Duration::from_secs(300);
 
@@ -87,12 +40,18 @@ pub(super) struct NodeRecord {
     /// It drains: its clients go elsewhere, and its sessions are still there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) draining: bool,
+    /// Others have claimed sessions of this process.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) claimed: bool,
+    /// It takes over sessions of nodes that are gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) adopts: bool,
     /// Rises with each heartbeat, so that others see a new one. 0: a version that does not count.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(super) beats: u64,
 }
 
-fn is_zero(count: &u64) -> bool {
+pub(super) fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
@@ -105,14 +64,6 @@ pub(super) enum FoundRecord<T> {
     Foreign,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SessionState {
-    Lives,
-    Restarted,
-    /// Its process died, and no other one of its node had come when that was found.
-    Down,
-}
-
 impl Keys {
     pub(super) fn new(prefix: &str) -> Self {
         Keys {
@@ -120,82 +71,8 @@ impl Keys {
         }
     }
 
-    pub(super) fn session(&self, session: &SessionId) -> String {
-        let mut key = format!("{}session:", self.prefix);
-        session.emit(&mut key);
-        key
-    }
-
     pub(super) fn node(&self, node: NodeName) -> String {
         format!("{}node:{node}", self.prefix)
-    }
-
-    pub(super) fn write_session(&self, session: &SessionId, info: &SessionInfo) -> Command {
-        let record = SessionRecord {
-            node: session.node.as_str(),
-            incarnation: session.locator.incarnation,
-            protocol_version: info.version.as_str(),
-            client: ClientRecord {
-                name: info.client_name.as_deref(),
-                version: info.client_version.as_deref(),
-            },
-            created_at: unix_ms_of(info.created_at),
-        };
-        self.set_session(session, json(&record), SESSION_LIFE)
-    }
-
-    pub(super) fn mark_terminated(&self, session: &SessionId) -> Command {
-        let tombstone = Tombstone {
-            node: session.node.as_str(),
-            incarnation: session.locator.incarnation,
-            ended: OWNER_RESTARTED,
-        };
-        self.set_session(session, json(&tombstone), TOMBSTONE_LIFE)
-    }
-
-    /// The session's process is dead. Only what is there is written over.
-    pub(super) fn mark_dead(&self, session: &SessionId, restarted: bool) -> Command {
-        let tombstone = Tombstone {
-            node: session.node.as_str(),
-            incarnation: session.locator.incarnation,
-            ended: if restarted {
-                OWNER_RESTARTED
-            } else {
-                OWNER_DOWN
-            },
-        };
-        self.set_session(session, json(&tombstone), TOMBSTONE_LIFE)
-            .arg("XX")
-    }
-
-    /// What a record was before it was marked.
-    pub(super) fn restore_session(&self, session: &SessionId, value: &[u8]) -> Command {
-        self.set_session(session, value, SESSION_LIFE).arg("XX")
-    }
-
-    /// Some keys of sessions of a node, from where the last step ended.
-    pub(super) fn scan_sessions(&self, node: NodeName, cursor: &[u8], count: u64) -> Command {
-        let mut pattern = String::new();
-        for it in self.prefix.chars() {
-            if "*?[]\\".contains(it) {
-                pattern.push('\\');
-            }
-            pattern.push(it);
-        }
-        pattern += &format!("session:{node}.*");
-        Command::new("SCAN")
-            .arg(cursor)
-            .arg("MATCH")
-            .arg(pattern)
-            .arg("COUNT")
-            .number(count)
-    }
-
-    /// The session of a key that a scan found.
-    pub(super) fn session_of(&self, key: &[u8]) -> Option<SessionId> {
-        let key = std::str::from_utf8(key).ok()?;
-        let id = key.strip_prefix(&*self.prefix)?.strip_prefix("session:")?;
-        SessionId::parse(id)
     }
 
     fn processes(&self) -> String {
@@ -234,20 +111,6 @@ impl Keys {
             .arg("NX")
     }
 
-    pub(super) fn refresh_session(&self, session: &SessionId) -> Command {
-        Command::new("EXPIRE")
-            .arg(self.session(session))
-            .number(SESSION_LIFE.as_secs())
-    }
-
-    pub(super) fn remove_session(&self, session: &SessionId) -> Command {
-        Command::new("DEL").arg(self.session(session))
-    }
-
-    pub(super) fn read_session(&self, session: &SessionId) -> Command {
-        Command::new("GET").arg(self.session(session))
-    }
-
     pub(super) fn read_node(&self, node: NodeName) -> Command {
         Command::new("GET").arg(self.node(node))
     }
@@ -263,44 +126,41 @@ impl Keys {
     pub(super) fn remove_node(&self, node: NodeName) -> Command {
         Command::new("DEL").arg(self.node(node))
     }
-
-    fn set_session(&self, session: &SessionId, value: impl AsRef<[u8]>, life: Duration) -> Command {
-        Command::new("SET")
-            .arg(self.session(session))
-            .arg(value)
-            .arg("EX")
-            .number(life.as_secs())
-    }
 }
 
 impl NodeRecord {
+    /// As it begins.
+    pub(super) fn of((node, incarnation): Process, advertised: Option<Advertised>) -> Self {
+        NodeRecord {
+            address: advertised.as_ref().map(|it| it.address),
+            url: advertised.map(|it| it.url),
+            node: node.to_string(),
+            incarnation,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            leaving: false,
+            draining: false,
+            claimed: false,
+            adopts: false,
+            beats: 0,
+        }
+    }
+
+    pub(super) fn process(&self) -> Option<Process> {
+        Some((NodeName::new(&self.node)?, self.incarnation))
+    }
+
+    /// Not all sessions that its process opened are there, or not for long: each is asked for by itself.
+    pub(super) fn loses_sessions(&self) -> bool {
+        self.claimed || self.draining || self.leaving
+    }
+
     pub(super) fn json(&self) -> String {
         json(self)
     }
 }
 
-fn json(record: &impl Serialize) -> String {
+pub(super) fn json(record: &impl Serialize) -> String {
     serde_json::to_string(record).expect("texts and numbers have a JSON form")
-}
-
-/// What an answer to [`Keys::read_session`] says. An error of Redis says nothing about the session.
-pub(super) fn found_session(reply: &Reply, session: &SessionId) -> FoundRecord<SessionState> {
-    let Some(found) = found::<FoundSession>(reply) else {
-        return FoundRecord::Nothing;
-    };
-    match found {
-        Some(found)
-            if found.node == session.node.as_str()
-                && found.incarnation == session.locator.incarnation =>
-        {
-            FoundRecord::Record(match found.ended {
-                None => SessionState::Lives,
-                Some(ended) if ended == OWNER_DOWN => SessionState::Down,
-                Some(_) => SessionState::Restarted,
-            })
-        }
-        _ => FoundRecord::Foreign,
-    }
 }
 
 pub(super) fn found_node(reply: &Reply, node: NodeName) -> FoundRecord<NodeRecord> {
@@ -323,12 +183,12 @@ pub(super) fn indexed(field: &Reply, value: &Reply) -> Option<(Process, NodeReco
     }
 }
 
-fn field_of((node, incarnation): Process) -> String {
+pub(super) fn field_of((node, incarnation): Process) -> String {
     format!("{node}.{incarnation}")
 }
 
 /// None: nothing is there. `Some(None)`: it cannot be read; also a key of another type.
-fn found<T: for<'a> Deserialize<'a>>(reply: &Reply) -> Option<Option<T>> {
+pub(super) fn found<T: for<'a> Deserialize<'a>>(reply: &Reply) -> Option<Option<T>> {
     match reply {
         Reply::Null => None,
         Reply::Text(text) => Some(serde_json::from_slice(text).ok()),
@@ -336,92 +196,31 @@ fn found<T: for<'a> Deserialize<'a>>(reply: &Reply) -> Option<Option<T>> {
     }
 }
 
+/// Where a scan goes on, and what it found.
+pub(super) type ScanPage = (Box<[u8]>, Vec<Reply>);
+
+/// A page of a scan.
+///
+/// # Errors
+/// Redis refuses it; none: this is no answer to a scan.
+pub(super) fn scanned(reply: Reply) -> Result<ScanPage, Option<RedisError>> {
+    let Reply::List(parts) = reply.checked()? else {
+        return Err(None);
+    };
+    let mut parts = parts.into_iter();
+    let cursor = parts.next().and_then(|it| it.text().map(Into::into));
+    match (cursor, parts.next()) {
+        (Some(cursor), Some(Reply::List(found))) => Ok((cursor, found)),
+        _ => Err(None),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mcp::ProtocolVersion;
-
-    const TEXT: &str = "node-a.AAECAwQFBgcICQoLDA0ODxARc2l4dGVlbiBzZWNyZXRzIQ";
-    const INCARNATION: u64 = 0x0a0b_0c0d_0e0f_1011;
-
-    fn session() -> SessionId {
-        SessionId::parse(TEXT).unwrap()
-    }
-
-    /// The value that a command sets.
-    fn value(command: &Command) -> Reply {
-        let wire = command.encoded();
-        let text = String::from_utf8(wire).unwrap();
-        let value = text.split("\r\n").find(|part| part.starts_with('{'));
-        Reply::Text(value.unwrap().to_owned().into())
-    }
 
     #[test]
-    fn a_session_is_found_as_it_was_written() {
-        let keys = Keys::new("mcp:");
-        let info = SessionInfo {
-            version: ProtocolVersion::V2025_11_25,
-            client_name: Some("a \"client\"".into()),
-            client_version: None,
-            created_at: 1_000,
-        };
-        let command = keys.write_session(&session(), &info);
-        let found = found_session(&value(&command), &session());
-        assert_eq!(found, FoundRecord::Record(SessionState::Lives));
-        let Reply::Text(json) = value(&command) else {
-            panic!("a text")
-        };
-        let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
-        assert_eq!(json["client"], serde_json::json!({"name": "a \"client\""}));
-        assert_eq!(json["protocolVersion"], "2025-11-25");
-        assert!(json["createdAt"].as_u64().unwrap() > 1_700_000_000_000);
-        let wire = String::from_utf8(command.encoded()).unwrap();
-        assert!(wire.contains(&format!("mcp:session:{TEXT}\r\n")));
-        assert!(wire.ends_with("\r\n$2\r\nEX\r\n$7\r\n2592000\r\n"));
-        let tombstone = keys.mark_terminated(&session());
-        let found = found_session(&value(&tombstone), &session());
-        assert_eq!(found, FoundRecord::Record(SessionState::Restarted));
-    }
-
-    /// PERF.md has these.
-    #[test]
-    fn what_a_session_costs_redis() {
-        let keys = Keys::new("mcp:");
-        let mut session = session();
-        session.node = NodeName::new("a").unwrap();
-        let info = SessionInfo {
-            version: ProtocolVersion::V2025_11_25,
-            client_name: Some("mcp-inspector".into()),
-            client_version: Some("0.17.2".into()),
-            created_at: 1_000,
-        };
-        session.locator.incarnation = 1_790_000_000_000;
-        let commands = [
-            keys.write_session(&session, &info),
-            keys.refresh_session(&session),
-            keys.remove_session(&session),
-        ];
-        assert_eq!(commands.map(|it| it.size()), [252, 96, 80]);
-    }
-
-    #[test]
-    fn what_is_not_ours_is_foreign() {
-        let text = |text: String| found_session(&Reply::Text(text.into()), &session());
-        assert_eq!(
-            found_session(&Reply::Null, &session()),
-            FoundRecord::Nothing
-        );
-        for foreign in ["", "hello", "[]", "{}", "null", "{\"node\":\"node-a\"}"] {
-            assert_eq!(text(foreign.to_owned()), FoundRecord::Foreign, "{foreign}");
-        }
-        let record = |node: &str, incarnation: u64| {
-            format!(r#"{{"node":"{node}","boot":{incarnation},"x":1}}"#)
-        };
-        assert_eq!(text(record("node-b", INCARNATION)), FoundRecord::Foreign);
-        assert_eq!(text(record("node-a", 7)), FoundRecord::Foreign);
-        let ours = FoundRecord::Record(SessionState::Lives);
-        assert_eq!(text(record("node-a", INCARNATION)), ours);
-
+    fn a_nodes_record_that_is_not_ours_is_foreign() {
         let name = NodeName::new("node-a").unwrap();
         let node = |text: &str| found_node(&Reply::Text(text.to_owned().into()), name);
         assert_eq!(node("{}"), FoundRecord::Foreign);

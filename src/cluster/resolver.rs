@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::peers::Missing;
-use super::record::{FoundRecord, NodeRecord, SessionState};
+use super::record::{FoundRecord, NodeRecord};
+use super::session_record::{FoundSession, SessionState};
 use super::steering::cookie_value;
 use crate::runtime::SessionOwner;
 use crate::shard::{Millis, MissReason};
-use crate::wire::session_id::{NodeName, SessionId};
+use crate::wire::session_id::{NodeName, Process, SessionId};
 
 /// How long a node counts as alive without being asked for, on all cores: shorter than the time between two of its beats.
 const FRESH: Duration = Duration::from_secs(1);
@@ -26,16 +27,29 @@ pub(super) struct Nodes {
 
 struct SeenNode {
     incarnation: u64,
+    /// Not all sessions that its process opened are there, or not for long.
+    loses_sessions: bool,
     /// Of its sessions, at the moment when it was seen.
     owner: SessionOwner,
     at: Instant,
 }
 
+/// Where a session is.
+pub(super) enum Whereabouts {
+    Owner(SessionOwner),
+    /// Nobody has it, as far as is known.
+    Unowned(Box<FoundSession>),
+    /// This node has let go of it, and Redis does not know that yet.
+    Unsaid,
+}
+
 /// What Redis says about a session of another node.
 #[derive(Debug)]
 pub(super) struct LocateAnswers {
+    /// The process that has it, or had it.
+    pub(super) owner: Process,
     pub(super) node: FoundRecord<NodeRecord>,
-    pub(super) session: FoundRecord<SessionState>,
+    pub(super) session: FoundRecord<FoundSession>,
     /// What is not there was not written, or was removed.
     pub(super) absence_tells: bool,
     /// Every process that lives has had the time to write its node's key.
@@ -50,6 +64,18 @@ pub(super) struct LocateAnswers {
 const YOUNG_MS: u64 = 10_000;
 
 impl LocateAnswers {
+    fn state(&self) -> Option<SessionState> {
+        match &self.session {
+            FoundRecord::Record(found) => Some(found.state),
+            FoundRecord::Nothing | FoundRecord::Foreign => None,
+        }
+    }
+
+    /// Its node's key is not there, and should be.
+    pub(super) fn is_expected(&self) -> bool {
+        matches!(self.missing, Some(Missing::Expected(_)))
+    }
+
     /// What becomes of a session that Redis has not heard of.
     fn unheard_of(&self, session: &SessionId) -> MissReason {
         let is_young = self.unix_ms.abs_diff(session.locator.incarnation) < YOUNG_MS;
@@ -78,7 +104,7 @@ impl Nodes {
         let seen = self.seen_within(session, now, FRESH)?;
         // Which of two processes came first is not told by their numbers: those are of clocks, which can be set back.
         let is_its = seen.incarnation == session.locator.incarnation;
-        is_its.then(|| seen.owner_at(now))
+        (is_its && !seen.loses_sessions).then(|| seen.owner_at(now))
     }
 
     /// The owner, if Redis does not answer.
@@ -96,15 +122,13 @@ impl Nodes {
         answers: &LocateAnswers,
         now: Instant,
     ) -> SessionOwner {
-        let lives = answers.session == FoundRecord::Record(SessionState::Lives);
-        let restarted = answers.session == FoundRecord::Record(SessionState::Restarted);
-        let down = answers.session == FoundRecord::Record(SessionState::Down);
-        let marked = restarted || down;
+        let lives = answers.state() == Some(SessionState::Lives);
+        let marked = answers.state().is_some() && !lives;
         let FoundRecord::Record(node) = &answers.node else {
             return self.owner_without_node(session, answers, now);
         };
-        let owner = self.learn(session.node, node, now);
-        if node.incarnation == session.locator.incarnation {
+        let owner = self.learn(answers.owner.0, node, now);
+        if node.incarnation == answers.owner.1 {
             return owner;
         }
         if marked {
@@ -117,7 +141,7 @@ impl Nodes {
             true if node.leaving => SessionOwner::Gone(MissReason::CannotTell),
             true => owner,
             // No client is worse off if this is the wrong reason.
-            false if node.incarnation > session.locator.incarnation => {
+            false if node.incarnation > answers.owner.1 => {
                 SessionOwner::Gone(MissReason::OwnerRestarted)
             }
             false => SessionOwner::Gone(answers.unheard_of(session)),
@@ -131,15 +155,15 @@ impl Nodes {
         answers: &LocateAnswers,
         now: Instant,
     ) -> SessionOwner {
-        let heard_of = match answers.session {
-            FoundRecord::Record(SessionState::Restarted) => {
-                return self.gone(session, MissReason::OwnerRestarted);
+        let heard_of = match answers.state() {
+            Some(SessionState::Restarted) => {
+                return self.gone(answers.owner, MissReason::OwnerRestarted);
             }
-            FoundRecord::Record(SessionState::Down) => {
-                return self.gone(session, MissReason::OwnerDown);
+            Some(SessionState::Down) => {
+                return self.gone(answers.owner, MissReason::OwnerDown);
             }
-            FoundRecord::Record(SessionState::Lives) => true,
-            FoundRecord::Nothing | FoundRecord::Foreign => false,
+            Some(SessionState::Lives) => true,
+            None => false,
         };
         if let Some(Missing::Expected(record)) = &answers.missing {
             // Somebody deleted its key, or it died just now. Whoever connects there finds out.
@@ -153,11 +177,11 @@ impl Nodes {
             true => MissReason::OwnerDown,
             false => answers.unheard_of(session),
         };
-        self.gone(session, gone)
+        self.gone(answers.owner, gone)
     }
 
-    fn gone(&mut self, session: &SessionId, gone: MissReason) -> SessionOwner {
-        self.seen.remove(&session.node);
+    fn gone(&mut self, owner: Process, gone: MissReason) -> SessionOwner {
+        self.seen.remove(&owner.0);
         SessionOwner::Gone(gone)
     }
 
@@ -167,6 +191,7 @@ impl Nodes {
         let owner = owner_by(node);
         let seen = SeenNode {
             incarnation: node.incarnation,
+            loses_sessions: node.loses_sessions(),
             owner: owner.clone(),
             at: now,
         };
@@ -193,13 +218,17 @@ fn cookie(node: &NodeRecord, address: SocketAddr) -> Arc<str> {
 }
 
 /// Of the sessions of this node's process.
-fn owner_by(node: &NodeRecord) -> SessionOwner {
-    match node.address {
+pub(super) fn owner_by(node: &NodeRecord) -> SessionOwner {
+    match node.address.zip(node.process()) {
         _ if node.leaving => SessionOwner::Gone(MissReason::OwnerRestarted),
-        Some(address) => SessionOwner::Alive {
+        Some((address, process)) => SessionOwner::Alive {
+            process,
             address,
             cookie: cookie(node, address),
-            lives_ms: FRESH.as_millis() as Millis,
+            lives_ms: match node.loses_sessions() {
+                true => 0,
+                false => FRESH.as_millis() as Millis,
+            },
         },
         // It says that it takes no requests from other nodes.
         None => SessionOwner::Gone(MissReason::Misrouted),

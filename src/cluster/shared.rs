@@ -1,22 +1,30 @@
 //! What the control thread's tasks share: the link to Redis, what waits for it, and what is known of other nodes.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
+use super::asking::PeerAsker;
 use super::gates::ClusterGates;
+use super::lease::NodeLease;
 use super::membership::Membership;
 use super::misses::MissLog;
 use super::nodes::{Heartbeat, NODE_LIFE};
 use super::peers::Peers;
 use super::pending::Pending;
+use super::pledges::Pledges;
+use super::questions::QuestionsHeard;
 use super::record::{FoundRecord, Keys, NodeRecord, found_node};
 use super::resolver::Nodes;
+use super::takeovers::Takeovers;
+use super::task_signal::TaskSignal;
 use crate::log_throttle::{LogThrottle, LogThrottles};
 use crate::metrics::Metrics;
 use crate::redis::{Command, RedisConnection, RedisFault, RedisLink, Reply};
-use crate::wire::session_id::{NodeName, Process};
+use crate::runtime::CoreReach;
+use crate::wire::session_id::{NodeName, Process, SessionId};
 
 pub(crate) struct ClusterContext {
     pub(super) gates: Rc<ClusterGates>,
@@ -28,11 +36,27 @@ pub(crate) struct ClusterContext {
     pub(super) metrics: Arc<Metrics>,
     pub(super) pending: RefCell<Pending>,
     pub(super) misses: MissLog,
+    /// For the writer: there is more to write, or it may begin to.
+    pub(super) news: TaskSignal,
+    /// Nothing more will be said; who waits for that to be written.
+    pub(super) leaving: RefCell<Option<mpsc::Sender<()>>>,
     pub(super) record: RefCell<NodeRecord>,
     pub(super) announce_all: Box<dyn Fn()>,
     pub(super) verify_some: Box<dyn Fn()>,
     pub(super) heartbeat: RefCell<Heartbeat>,
     pub(super) nodes: RefCell<Nodes>,
+    /// None: this node takes nothing over, and nothing of it is.
+    pub(super) reach: Option<Box<dyn CoreReach>>,
+    pub(super) lease: RefCell<NodeLease>,
+    pub(super) takeovers: RefCell<Takeovers>,
+    /// What others were promised, and may have lost to this process.
+    pub(super) pledges: RefCell<Pledges>,
+    /// Asks for theirs. None: this node takes nothing over.
+    pub(super) asker: Option<PeerAsker>,
+    /// For pledges, which were asked of this process.
+    pub(super) questions: RefCell<QuestionsHeard>,
+    /// Sessions that other processes had before this one: as many as its cores have room for.
+    pub(super) adopted: RefCell<HashSet<SessionId>>,
     pub(super) peers: RefCell<Peers>,
     pub(super) asks: Cell<usize>,
     pub(super) started: Instant,
@@ -97,9 +121,7 @@ impl ClusterContext {
     /// One more heartbeat, whatever becomes of it: the next one may be another process's.
     pub(super) fn beat_now(&self) {
         self.record.borrow_mut().beats += 1;
-        let record = self.record.borrow().json();
-        let write = self.keys.write_node(self.node, &record, NODE_LIFE);
-        drop(self.send("beat", &[write]));
+        self.write_own_record();
     }
 
     /// Its sessions have ended: from now on other nodes answer for them.
@@ -129,6 +151,7 @@ impl ClusterContext {
             self.keys.read_node(self.node),
             // All is said of its sessions: nobody needs to mark them.
             self.keys.drop_process(self.own_process()),
+            self.keys.remove_lease(self.own_process()),
         ];
         let read = self.send("beat", &commands).await;
         let found = read.as_deref().ok().and_then(<[Reply]>::first);

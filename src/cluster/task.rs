@@ -4,40 +4,49 @@ use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use futures_util::future::{join4, select};
-use monoio::time::{sleep, timeout};
+use futures_util::future::{join5, select};
+use monoio::time::sleep;
 
+use super::ClusterSetup;
+use super::asking::PeerAsker;
 use super::dead_processes;
 use super::gates::ClusterGates;
-use super::membership::{LocateRequest, Membership};
+use super::lease::RENEW_EVERY;
+use super::membership::Membership;
 use super::misses::MissLog;
 use super::nodes::{BEAT_EVERY, Heartbeat, HeartbeatOutcome, NODE_LIFE};
 use super::pending::Pending;
-use super::record::{FoundRecord, Keys, NodeRecord, found_node, found_session};
-use super::resolver::LocateAnswers;
+use super::pledges::Pledges;
+use super::record::{Keys, NodeRecord, found_node};
 #[cfg(feature = "auth")]
 use super::revocations::{self, Revocations};
 use super::shared::ClusterContext;
+use super::task_signal::TaskSignal;
 use super::travel::PresenceState;
 use super::writer::RecordWriter;
-use super::{Advertised, ClusterSetup};
+use super::{lease_keeper, locate};
 use crate::log_throttle::{LogThrottle, LogThrottles};
-use crate::redis::{RedisLink, Reply};
-use crate::runtime::{SessionOwner, unix_ms};
+use crate::redis::RedisLink;
+use crate::runtime::{CoreReach, unix_ms};
 use crate::tasks;
-use crate::wire::session_id::{NodeName, SessionId};
-
-/// A request waits a second at most to hear where its session is; the rest is for the way.
-const ANSWER_WITHIN: Duration = Duration::from_millis(700);
-/// A process that goes on for another one has its own connection in milliseconds, unless Redis is away.
-const CONNECTED_WITHIN: Duration = Duration::from_secs(2);
-/// Questions to Redis under way at once.
-const ASKS_MAX: usize = 4096;
+use crate::wire::forwarded::PeerSecret;
 
 /// Asks every core for something.
 pub(crate) type TellCores = Box<dyn Fn()>;
+
+/// What a node's cores do for its cluster.
+pub(crate) struct CoreDoors {
+    /// Say of all sessions again that they are open.
+    pub(crate) announce_all: TellCores,
+    /// Say of some that they are there.
+    pub(crate) verify_some: TellCores,
+    /// Take over sessions of nodes that are gone, and let go of their own. None: not this node.
+    pub(crate) reach: Option<Box<dyn CoreReach>>,
+    /// By which nodes know each other.
+    pub(crate) secret: Option<PeerSecret>,
+}
 
 /// Runs a node's membership.
 pub struct ClusterTask {
@@ -75,8 +84,13 @@ impl ClusterTask {
         announce_all: impl Fn() + 'static,
         verify_some: impl Fn() + 'static,
     ) {
-        let tell: (TellCores, TellCores) = (Box::new(announce_all), Box::new(verify_some));
-        self.start(incarnation, tell, Rc::default(), None).1.await;
+        let doors = CoreDoors {
+            announce_all: Box::new(announce_all),
+            verify_some: Box::new(verify_some),
+            reach: None,
+            secret: None,
+        };
+        self.start(incarnation, doors, Rc::default(), None).1.await;
     }
 
     /// The same, in parts: what its tasks share, and all of them. `resumed` is what the process had in whose place this one goes
@@ -84,7 +98,7 @@ impl ClusterTask {
     pub(crate) fn start(
         self,
         incarnation: u64,
-        (announce_all, verify_some): (TellCores, TellCores),
+        doors: CoreDoors,
         gates: Rc<ClusterGates>,
         resumed: Option<PresenceState>,
     ) -> (Rc<ClusterContext>, impl Future<Output = ()>) {
@@ -101,19 +115,35 @@ impl ClusterTask {
             // From the first moment on: to Prometheus a counter that appears with 1 has not grown.
             metrics.foreign_records.with_label_values(&[kind]);
         }
+        let pending = Pending::new(keys.clone(), (node, incarnation), sessions_max);
+        let pending = pending.guarded(doors.reach.is_some());
+        let secret = doors.secret.as_ref().filter(|_| doors.reach.is_some());
+        let asker =
+            secret.map(|it| PeerAsker::new(self.membership.clone(), Some(it), (node, incarnation)));
+        let mut record = NodeRecord::of((node, incarnation), advertised);
+        record.adopts = doors.reach.is_some();
         let shared = Rc::new(ClusterContext {
+            asker,
+            questions: RefCell::default(),
+            pledges: RefCell::new(Pledges::new(Instant::now())),
             gates,
             node,
             incarnation,
             membership: self.membership,
             link: RedisLink::start(redis, metrics.clone()),
-            pending: RefCell::new(Pending::new(keys.clone(), sessions_max)),
+            pending: RefCell::new(pending),
             keys,
+            leaving: RefCell::default(),
+            news: TaskSignal::default(),
             misses: MissLog::new(Instant::now(), metrics.clone()),
             metrics,
-            record: RefCell::new(own_record(node, incarnation, advertised)),
-            announce_all,
-            verify_some,
+            record: RefCell::new(record),
+            announce_all: doors.announce_all,
+            verify_some: doors.verify_some,
+            reach: doors.reach,
+            lease: RefCell::default(),
+            takeovers: RefCell::default(),
+            adopted: RefCell::default(),
             heartbeat: RefCell::new(Heartbeat::new(Instant::now())),
             nodes: RefCell::default(),
             peers: RefCell::default(),
@@ -123,17 +153,8 @@ impl ClusterTask {
             throttles: LogThrottles::default(),
             foreign: RefCell::new(LogThrottle::of_each()),
         });
-        if let Some(PresenceState {
-            pending,
-            beats,
-            heartbeat,
-        }) = resumed
-        {
-            shared.pending.borrow_mut().resume(pending);
-            shared.record.borrow_mut().beats = beats;
-            if let Some(state) = heartbeat {
-                *shared.heartbeat.borrow_mut() = Heartbeat::resumed(Instant::now(), state);
-            }
+        if let Some(state) = resumed {
+            shared.resume(state);
         }
         let context = shared.clone();
         let carried = async move {
@@ -150,26 +171,14 @@ impl ClusterTask {
 impl ClusterContext {
     async fn carry(self: Rc<Self>) {
         let shared = &self;
-        let others = join4(
+        let others = join5(
             shared.beat(),
-            resolve(shared.clone()),
+            locate::resolve(shared.clone()),
             dead_processes::run(shared),
             shared.show_link(),
+            lease_keeper::run(shared),
         );
         select(pin!(RecordWriter::new(shared).run()), pin!(others)).await;
-    }
-}
-
-fn own_record(node: NodeName, incarnation: u64, advertised: Option<Advertised>) -> NodeRecord {
-    NodeRecord {
-        address: advertised.as_ref().map(|it| it.address),
-        url: advertised.map(|it| it.url),
-        node: node.to_string(),
-        incarnation,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        leaving: false,
-        draining: false,
-        beats: 0,
     }
 }
 
@@ -186,7 +195,11 @@ impl ClusterContext {
                 self.gates.answers.pass().await;
                 self.act(&beat);
             }
-            let pause = pin!(sleep(BEAT_EVERY));
+            let pause = match self.reach {
+                Some(_) => RENEW_EVERY,
+                None => BEAT_EVERY,
+            };
+            let pause = pin!(sleep(pause));
             select(pause, pin!(self.link.came_up(number))).await;
         }
     }
@@ -205,22 +218,32 @@ impl ClusterContext {
             self.link.came_up(0).await;
             note(true);
             self.link.went_down().await;
+            self.pledges.borrow_mut().redis_is_away();
             note(false);
         }
     }
 
     async fn beat_once(&self, number: u64) -> Option<HeartbeatOutcome> {
-        self.record.borrow_mut().beats += 1;
-        let commands = [
+        let beats = {
+            let mut record = self.record.borrow_mut();
+            record.beats += 1;
+            record.beats
+        };
+        let mut commands = vec![
             self.keys.read_node(self.node),
             self.keys
                 .write_node(self.node, &self.record.borrow().json(), NODE_LIFE),
         ];
+        if self.reach.is_some() {
+            commands.extend(self.lease_commands());
+        }
+        let sent_at = Instant::now();
         let replies = self.send("beat", &commands).await.ok()?;
-        let [found, written] = replies.as_slice() else {
+        let [found, written, leased @ ..] = replies.as_slice() else {
             return None;
         };
         let now = Instant::now();
+        self.pledges.borrow_mut().redis_answers(now);
         if let Some(error) = written.error() {
             self.heartbeat.borrow_mut().miss();
             if let Some(unlogged) = self.may_log("heartbeat") {
@@ -229,13 +252,17 @@ impl ClusterContext {
             }
             return None;
         }
+        if let [_, claimed] = leased {
+            self.renew_lease(sent_at, claimed).await;
+        }
         let found = found_node(found, self.node);
         let is_leaving = self.record.borrow().leaving;
         self.membership.note_seen(|seen| {
             (seen.beat_at, seen.is_leaving) = (Some(now), is_leaving);
         });
         let mut heartbeat = self.heartbeat.borrow_mut();
-        Some(heartbeat.beat(now, number, self.incarnation, &found))
+        let own = (self.incarnation, beats);
+        Some(heartbeat.beat(now, number, own, &found))
     }
 
     fn act(&self, beat: &HeartbeatOutcome) {
@@ -250,82 +277,6 @@ impl ClusterContext {
         }
         if beat.announce {
             self.announce("it may have forgotten them");
-        }
-    }
-
-    async fn owner(&self, session: &SessionId) -> SessionOwner {
-        let at_once = self.nodes.borrow().owner_at_once(session, Instant::now());
-        if let Some(owner) = at_once {
-            return owner;
-        }
-        if self.is_resumed && self.started.elapsed() < CONNECTED_WITHIN {
-            // The clients of the process before shall not hear of that.
-            let _ = timeout(ANSWER_WITHIN, self.link.came_up(0)).await;
-        }
-        let answers = self.ask(session).await;
-        let now = Instant::now();
-        let mut nodes = self.nodes.borrow_mut();
-        match answers {
-            Some(answers) => nodes.owner(session, &answers, now),
-            None => nodes.owner_without_answer(session, now),
-        }
-    }
-
-    async fn ask(&self, session: &SessionId) -> Option<LocateAnswers> {
-        let commands = [
-            self.keys.read_node(session.node),
-            self.keys.read_session(session),
-            self.keys.read_node(self.node),
-        ];
-        let sent = self.send("resolve", &commands);
-        let replies = timeout(ANSWER_WITHIN, sent).await.ok()?.ok()?;
-        let unanswered = |reply: &Reply| reply.error().is_some_and(|it| !it.is("WRONGTYPE"));
-        let [node, about, own] = replies.as_slice() else {
-            return None;
-        };
-        if replies.iter().any(unanswered) {
-            return None;
-        }
-        let node = found_node(node, session.node);
-        let now = Instant::now();
-        self.peers.borrow_mut().look(session.node, &node, now);
-        let has_own = found_node(own, self.node) != FoundRecord::Nothing;
-        let heartbeat = self.heartbeat.borrow();
-        let answers = LocateAnswers {
-            node,
-            missing: self.peers.borrow().missing(session.process(), now),
-            session: found_session(about, session),
-            absence_tells: has_own && heartbeat.trusts_absence(now),
-            heard_all: has_own && heartbeat.has_heard_all(now),
-            unix_ms: unix_ms(),
-        };
-        if answers.node == FoundRecord::Foreign {
-            self.found_foreign("node", &self.keys.node(session.node));
-        }
-        if answers.session == FoundRecord::Foreign {
-            self.found_foreign("session", &session.redacted().to_string());
-        }
-        Some(answers)
-    }
-}
-
-/// Answers whoever asks for the owner of a session, many at once.
-async fn resolve(shared: Rc<ClusterContext>) {
-    loop {
-        let asked = shared.membership.asked.collect().await;
-        for LocateRequest { session, answer } in asked.messages {
-            if shared.asks.get() >= ASKS_MAX {
-                // Dropping the answer is one: it cannot be told now.
-                continue;
-            }
-            shared.asks.set(shared.asks.get() + 1);
-            let shared = shared.clone();
-            tasks::spawn(async move {
-                let owner = shared.owner(&session).await;
-                // The client may have left.
-                let _ = answer.send(owner);
-                shared.asks.set(shared.asks.get() - 1);
-            });
         }
     }
 }

@@ -91,6 +91,8 @@ impl Node {
             client_name: Some("test".into()),
             client_version: Some("1".into()),
             created_at: 1_000,
+            fence: 0,
+            state: None,
         });
         self.say(SessionEvent::Opened { session, info });
     }

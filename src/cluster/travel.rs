@@ -4,9 +4,14 @@
 //! |---|---|
 //! | changes of sessions' records that Redis does not know yet | here. Those under way happen once more, which does no harm |
 //! | the heartbeat | here: its number, and since when Redis is known to remember. The next process beats at once |
+//! | which sessions it took over | here, by their ids; the cores have them |
+//! | its lease, and who is asked for pledges without Redis | here |
+//! | what it may have taken from whom | here; a claim under way counts as one of which nobody knows what became of it |
+//! | pledges that it has given | not: the next process claims nothing in its first two seconds |
+//! | who is being taken over from | not: it is asked anew |
 //! | the node's record | made anew, the same but for the version |
 //! | revocations that the others do not know | with the rules of who gets in: what Redis does not have of those is put there |
-//! | what is known of other nodes and where sessions are | not: it is asked anew |
+//! | what else is known of other nodes, and where sessions are | not: it is asked anew |
 //! | who asks for an owner | not: a core with such a request does not stand still |
 
 use std::rc::Rc;
@@ -17,9 +22,13 @@ use serde::{Deserialize, Serialize};
 
 use super::bus::{BusState, RunningBus};
 use super::gates::ClusterGates;
-use super::nodes::HeartbeatState;
+use super::lease::{LeaseState, NodeLease};
+use super::nodes::{Heartbeat, HeartbeatState};
 use super::pending::PendingState;
+use super::pledges::{Pledges, PledgesState};
+use super::record::NodeRecord;
 use super::shared::ClusterContext;
+use crate::wire::session_id::SessionId;
 
 /// How often it is looked whether everything was answered.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
@@ -40,6 +49,14 @@ pub(crate) struct PresenceState {
     pub(super) beats: u64,
     /// None: there was none yet.
     pub(super) heartbeat: Option<HeartbeatState>,
+    /// Sessions that other processes had before this one.
+    pub(super) adopted: Vec<String>,
+    /// None: nobody relies on one.
+    pub(super) lease: Option<LeaseState>,
+    /// The other nodes, as Redis had them last: who is asked for pledges.
+    pub(super) others: Vec<NodeRecord>,
+    /// None: nothing is known of what the process before took over.
+    pub(super) pledges: Option<PledgesState>,
 }
 
 /// A node's talk with Redis, for whoever hands the node over. On the control thread.
@@ -80,11 +97,47 @@ impl StandingCluster {
 
 impl ClusterContext {
     fn state(&self) -> PresenceState {
-        self.take_said();
         PresenceState {
-            pending: self.pending.borrow().state(),
+            pending: self.pending_state(),
             beats: self.record.borrow().beats,
             heartbeat: self.heartbeat.borrow().state(Instant::now()),
+            adopted: self.adopted.borrow().iter().map(SessionId::text).collect(),
+            lease: self.lease.borrow().state(Instant::now()),
+            others: self.peers.borrow().records(),
+            pledges: Some(self.pledges.borrow().state(Instant::now())),
+        }
+    }
+
+    /// Goes on with that of another process.
+    pub(super) fn resume(&self, state: PresenceState) {
+        let PresenceState {
+            pending,
+            beats,
+            heartbeat,
+            adopted,
+            lease,
+            others,
+            pledges,
+        } = state;
+        let now = Instant::now();
+        let adopted = adopted.iter().filter_map(|id| SessionId::parse(id));
+        self.adopted.borrow_mut().extend(adopted);
+        self.pending.borrow_mut().resume(pending);
+        self.record.borrow_mut().beats = beats;
+        if let Some(state) = heartbeat {
+            *self.heartbeat.borrow_mut() = Heartbeat::resumed(now, state);
+        }
+        let others = others.into_iter();
+        let others = others.filter_map(|it| Some((it.process()?, it)));
+        let mut peers = self.peers.borrow_mut();
+        peers.read_index(others.collect(), false);
+        if let Some(state) = lease {
+            let mut lease = NodeLease::resumed(now, state);
+            lease.know_others(peers.knows_adopters(self.node));
+            *self.lease.borrow_mut() = lease;
+        }
+        if let Some(state) = pledges {
+            *self.pledges.borrow_mut() = Pledges::resumed(now, &state);
         }
     }
 }

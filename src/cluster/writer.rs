@@ -2,25 +2,15 @@
 //! answered once more.
 
 use std::pin::pin;
-use std::sync::mpsc;
 use std::time::Instant;
 
-use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use monoio::time::{sleep, timeout};
 
-use super::dead_processes;
-use super::membership::ClusterMessage;
-use super::misses::{self, InRedis};
 use super::once_a_minute::OnceAMinute;
-use super::pending::{ChangeBatch, RecordChange};
-use super::record::{FoundRecord, found_session};
+use super::pending::RecordChange;
 use super::shared::ClusterContext;
-use crate::mailbox::Collected;
 use crate::redis::{Backoff, RedisConnection, RedisError, Reply, random};
-use crate::shard::{MissReason, SessionEvent};
-use crate::tasks;
-use crate::wire::session_id::SessionId;
 
 /// Changes in one round trip: 100 KB.
 const BATCH_MAX: usize = 256;
@@ -28,10 +18,9 @@ const BATCH_MAX: usize = 256;
 pub(super) struct RecordWriter<'a> {
     shared: &'a ClusterContext,
     backoff: Backoff,
-    /// Announcing all sessions, because a record to be refreshed was gone.
-    forgotten: OnceAMinute,
-    /// Nothing more will be said; who waits for that to be written.
-    leaving: Option<mpsc::Sender<()>>,
+    /// Announcing all sessions: not again and again, should there be more than it takes each time.
+    announcing: OnceAMinute,
+    announces_because: &'static str,
 }
 
 /// Why some of a batch is still to happen.
@@ -41,47 +30,13 @@ enum WriteFailed {
     Refused(RedisError),
 }
 
-impl ClusterContext {
-    /// What cores have said of sessions waits for Redis from now on.
-    pub(super) fn take_said(&self) {
-        let Some(collected) = self.membership.said.collect().now_or_never() else {
-            return;
-        };
-        let mut pending = self.pending.borrow_mut();
-        if collected.lost {
-            pending.lose();
-        }
-        for said in collected.messages {
-            match said {
-                ClusterMessage::SessionEvent(event) => {
-                    if let Some((session, change)) = change_of(event) {
-                        pending.add(session, change);
-                    }
-                }
-                other => self.membership.said.post_beyond(other),
-            }
-        }
-    }
-}
-
-/// None: it is for the log alone.
-fn change_of(event: SessionEvent) -> Option<(SessionId, RecordChange)> {
-    match event {
-        SessionEvent::Opened { session, info } => Some((session, RecordChange::Write(info))),
-        SessionEvent::Active { session } => Some((session, RecordChange::Refresh)),
-        SessionEvent::Ended { session } => Some((session, RecordChange::Remove)),
-        SessionEvent::Restarting { session } => Some((session, RecordChange::MarkTerminated)),
-        SessionEvent::Missed { .. } | SessionEvent::BrokeOff { .. } | SessionEvent::Forged => None,
-    }
-}
-
 impl<'a> RecordWriter<'a> {
     pub(super) fn new(shared: &'a ClusterContext) -> Self {
         RecordWriter {
             shared,
             backoff: Backoff::default(),
-            forgotten: OnceAMinute::default(),
-            leaving: None,
+            announcing: OnceAMinute::default(),
+            announces_because: "",
         }
     }
 
@@ -92,145 +47,55 @@ impl<'a> RecordWriter<'a> {
             let pending = self.shared.pending.borrow().len();
             self.shared.metrics.presence_pending.set(pending as i64);
             let connection = self.shared.link.connection();
-            if self.forgotten.is_due(Instant::now()) {
-                self.shared
-                    .announce("Redis has lost the record of a session");
+            if self.announcing.is_due(Instant::now()) {
+                self.shared.announce(self.announces_because);
             }
-            if let Some(waiting) = self
-                .leaving
-                .take_if(|_| pending == 0 || connection.is_err())
-            {
+            let is_done = pending == 0 || connection.is_err();
+            let waiting = self.shared.leaving.borrow_mut().take_if(|_| is_done);
+            if let Some(waiting) = waiting {
                 self.shared.remove_own_key().await;
                 // Whoever waited may have given up.
                 let _ = waiting.send(());
                 return;
             }
             match connection {
-                Ok(connection) if pending > 0 => self.send_some(&connection).await,
+                Ok(connection) if pending > 0 && self.shared.may_write_sessions() => {
+                    self.send_some(&connection).await;
+                }
                 Ok(_) => self.listen().await,
-                Err(_) => self.listen_until_up().await,
+                Err(_) => {
+                    let came_up = pin!(self.shared.link.came_up(self.shared.link.number()));
+                    select(pin!(self.listen()), came_up).await;
+                }
             }
         }
     }
 
     /// Until something is said, or owed.
     async fn listen(&mut self) {
-        let collected = self.shared.membership.said.collect();
-        let collected = match self.forgotten.wait(Instant::now()) {
-            None => Some(collected.await),
-            Some(wait) => timeout(wait, collected).await.ok(),
+        let shared = self.shared;
+        let said = pin!(shared.membership.said.collect());
+        let news = pin!(shared.news.wait());
+        let heard = select(said, news);
+        let heard = match self.announcing.wait(Instant::now()) {
+            None => Some(heard.await),
+            Some(wait) => timeout(wait, heard).await.ok(),
         };
-        if let Some(collected) = collected {
-            self.take(collected);
-        }
-    }
-
-    async fn listen_until_up(&mut self) {
-        let shared = self.shared;
-        let came_up = pin!(shared.link.came_up(shared.link.number()));
-        let collected = pin!(shared.membership.said.collect());
-        if let Either::Left((collected, _)) = select(collected, came_up).await {
-            self.take(collected);
-        }
-    }
-
-    fn take(&mut self, collected: Collected<ClusterMessage>) {
-        let shared = self.shared;
-        if collected.lost {
-            shared.pending.borrow_mut().lose();
-        }
-        for said in collected.messages {
-            let add = |session, change| shared.pending.borrow_mut().add(session, change);
-            match said {
-                ClusterMessage::SessionEvent(SessionEvent::Opened { session, info }) => {
-                    add(session, RecordChange::Write(info));
-                }
-                ClusterMessage::SessionEvent(SessionEvent::Active { session }) => {
-                    add(session, RecordChange::Refresh)
-                }
-                ClusterMessage::SessionEvent(SessionEvent::Ended { session }) => {
-                    add(session, RecordChange::Remove)
-                }
-                ClusterMessage::SessionEvent(SessionEvent::Restarting { session }) => {
-                    add(session, RecordChange::MarkTerminated)
-                }
-                ClusterMessage::SessionEvent(SessionEvent::Missed { session, gone }) => {
-                    self.missed(session, gone)
-                }
-                ClusterMessage::SessionEvent(SessionEvent::BrokeOff { session }) => {
-                    self.broke_off(session)
-                }
-                ClusterMessage::SessionEvent(SessionEvent::Forged) => self.forged(),
-                ClusterMessage::Draining => shared.announce_draining(),
-                ClusterMessage::Suspect(process) => {
-                    let now = Instant::now();
-                    if shared.peers.borrow_mut().suspect(process, now) {
-                        dead_processes::show(shared);
-                    }
-                }
-                ClusterMessage::Leaving => shared.announce_leaving(),
-                ClusterMessage::Leave(waiting) => self.leaving = Some(waiting),
-            }
-        }
-    }
-
-    /// Of a session that should be here, Redis may know: that it does not is worth to be told from that it does.
-    /// The question is on its way before any change that was said later.
-    fn missed(&self, session: SessionId, gone: MissReason) {
-        let shared = self.shared;
-        let Some(unlogged) = shared.misses.count(gone, Instant::now()) else {
-            return;
-        };
-        let here = shared.node;
-        if session.node != here {
-            return misses::log(&session, gone, here, InRedis::NotAsked, unlogged);
-        }
-        let answer = shared.send("miss", &[shared.keys.read_session(&session)]);
-        tasks::spawn(async move {
-            let replies = answer.await.unwrap_or_default();
-            let found = replies.first().map(|reply| found_session(reply, &session));
-            let in_redis = match found {
-                Some(FoundRecord::Record(_)) => InRedis::Yes,
-                Some(FoundRecord::Nothing | FoundRecord::Foreign) => InRedis::No,
-                None => InRedis::NotAsked,
-            };
-            misses::log(&session, gone, here, in_redis, unlogged);
-        });
-    }
-
-    fn broke_off(&self, session: SessionId) {
-        let shared = self.shared;
-        let unlogged = shared.misses.count_broken_off(Instant::now());
-        if let Some(unlogged) = unlogged {
-            misses::log_broken_off(&session, shared.node, unlogged);
-        }
-    }
-
-    fn forged(&self) {
-        self.shared.metrics.forged_forwards.inc();
-        if let Some(unlogged) = self.shared.may_log("forged") {
-            tracing::warn!(
-                unlogged,
-                "a request that claims to come from another node does not, and was refused: either somebody tries to \
-                get in, or a node has another --peer-secret-file"
-            );
+        if let Some(Either::Left((collected, _))) = heard {
+            shared.hear(collected);
         }
     }
 
     async fn send_some(&mut self, connection: &RedisConnection) {
         let shared = self.shared;
-        if let Some(collected) = shared.membership.said.collect().now_or_never() {
-            self.take(collected);
-        }
-        let batch = shared.pending.borrow_mut().take(BATCH_MAX);
-        match self.send(connection, batch).await {
+        shared.hear(shared.membership.said.take());
+        match self.send(connection).await {
             Ok(()) => {
                 self.backoff.reset();
                 let mut pending = shared.pending.borrow_mut();
-                let announce = pending.is_empty() && pending.take_lost();
-                drop(pending);
-                if announce {
-                    shared.announce("more changed than could wait for Redis");
+                if pending.is_empty() && pending.take_lost() {
+                    self.announces_because = "more changed than could wait for Redis";
+                    self.announcing.ask();
                 }
             }
             Err(unsent) => {
@@ -240,28 +105,31 @@ impl<'a> RecordWriter<'a> {
         }
     }
 
-    async fn send(
-        &mut self,
-        connection: &RedisConnection,
-        batch: ChangeBatch,
-    ) -> Result<(), WriteFailed> {
+    async fn send(&mut self, connection: &RedisConnection) -> Result<(), WriteFailed> {
         let shared = self.shared;
-        let commands = shared.pending.borrow().commands(&batch);
+        let commands = shared.pending.borrow_mut().take(BATCH_MAX);
         let answer = shared.send_on(connection, "presence", &commands);
         let replies = answer.await;
         shared.gates.answers.pass().await;
-        shared.pending.borrow_mut().answered();
+        let batch = shared.pending.borrow_mut().answered();
         let replies = match replies {
             Ok(replies) => replies,
             Err(_) => {
-                shared.pending.borrow_mut().put_back(batch.into_changes());
+                shared.pending.borrow_mut().put_back(batch);
                 return Err(WriteFailed::Fault);
             }
         };
         let mut first = None;
-        for ((session, change), reply) in batch.into_changes().into_iter().zip(replies) {
-            if change == RecordChange::Refresh && reply == Reply::Integer(0) {
-                self.forgotten.ask();
+        for ((session, change), reply) in batch.into_iter().zip(replies) {
+            match (&change, &reply) {
+                (RecordChange::Refresh, Reply::Integer(0)) => {
+                    self.announces_because = "Redis has lost the record of a session";
+                    self.announcing.ask();
+                }
+                (RecordChange::Write(info), Reply::Integer(0)) => {
+                    shared.lost_to_another(session, info.fence);
+                }
+                _ => {}
             }
             if let Reply::Error(error) = reply {
                 shared.pending.borrow_mut().put_back([(session, change)]);

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::units::{Milliseconds, between};
 use super::{ConfigError, kept, read_secret};
@@ -47,6 +47,12 @@ pub struct ClusterOptions {
     #[arg(long, env = "PINFOLD_NO_FORWARD")]
     pub no_forward: bool,
 
+    /// What becomes of the sessions of a node that died, or that drains: another node takes them over when their clients come
+    /// there (adopt), if the application says that they may be, as the board does; or they end, and their clients are told 404.
+    /// Say the same on every node [default: adopt with --redis, unless --no-forward]
+    #[arg(long, env = "PINFOLD_ON_OWNER_LOSS", value_name = "WHAT", value_enum)]
+    pub on_owner_loss: Option<OnOwnerLoss>,
+
     /// Time from SIGTERM until streams begin to close, for the proxy to notice that /readyz says 503
     /// [default: 5s with --redis, else 0s]
     #[arg(long, env = "PINFOLD_DRAIN_NOTICE", value_name = "TIME", value_parser = drain_time)]
@@ -60,6 +66,16 @@ pub struct ClusterOptions {
     /// where it is
     #[arg(long, env = "PINFOLD_HANDOVER_GRACE", value_name = "TIME", default_value = "30s", value_parser = drain_time)]
     pub handover_grace: Milliseconds,
+}
+
+/// What becomes of sessions whose node is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnOwnerLoss {
+    /// Another node takes them over
+    Adopt,
+    /// They end
+    #[value(name = "404")]
+    End,
 }
 
 const HOUR: Milliseconds = Milliseconds(3_600_000);
@@ -93,6 +109,12 @@ pub(super) fn check(
         ));
     }
     let secret = kept(peer_secret(options), &mut wrong).flatten();
+    if options.no_forward
+        && let Some(value) = adopts(options)
+    {
+        let allowed = "cannot be used with --no-forward: nodes that pass no requests on take no sessions over";
+        wrong.push(ConfigError::new("--on-owner-loss", value, allowed));
+    }
     let redis = kept(with_password(redis, options), &mut wrong);
     let reached_at = match &options.advertise {
         Some(url) => resolve(url).map_err(|allowed| ConfigError::new("--advertise", url, allowed)),
@@ -105,6 +127,7 @@ pub(super) fn check(
             prefix: options.redis_prefix.clone(),
             advertised: reached_at,
             secret,
+            adopts: options.on_owner_loss != Some(OnOwnerLoss::End) && !options.no_forward,
         })),
         _ => Err(wrong),
     }
@@ -168,6 +191,7 @@ fn alone(options: &ClusterOptions) -> Result<(), Vec<ConfigError>> {
         ("--advertise", options.advertise.clone()),
         ("--peer-secret-file", shown(&options.peer_secret_file)),
         ("--redis-password-file", shown(&options.redis_password_file)),
+        ("--on-owner-loss", adopts(options)),
     ];
     let needs_redis = "makes no sense without --redis: this node is alone";
     let wrong = needing
@@ -175,6 +199,11 @@ fn alone(options: &ClusterOptions) -> Result<(), Vec<ConfigError>> {
         .filter_map(|(flag, value)| Some(ConfigError::new(flag, value?, needs_redis)));
     let wrong: Vec<ConfigError> = wrong.collect();
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+fn adopts(options: &ClusterOptions) -> Option<String> {
+    let is_asked_for = options.on_owner_loss == Some(OnOwnerLoss::Adopt);
+    is_asked_for.then(|| "adopt".to_owned())
 }
 
 fn read_peer_secret(path: &Path) -> Result<PeerSecret, ConfigError> {

@@ -3,7 +3,7 @@
 //! | what | how it travels |
 //! |---|---|
 //! | what was taken back | here, before any core goes on: a token that was revoked is worth nothing in the next process either |
-//! | issuers' keys that were fetched | here: their issuer may be away at that moment. Newer ones that the next process has fetched itself stand |
+//! | issuers' keys that were fetched | here: their issuer may be away at that moment. Newer ones that the next process has fetched itself stand, and those of an issuer whose keys are to come from elsewhere by its configuration are not taken |
 //! | the epoch of the rules | here: streams that were let in by them are looked at anew, since files may be others by now |
 //! | tokens, policy, secrets, what cores remember of tokens | not: they are the new configuration's, and found out anew |
 
@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::CredentialStore;
-use crate::auth::{KeySet, PrincipalId, UnixSeconds};
+use crate::auth::{IssuerSettings, KeySet, KeySource, PrincipalId, UnixSeconds};
 
 /// What a store knew.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -20,8 +20,28 @@ use crate::auth::{KeySet, PrincipalId, UnixSeconds};
 pub(crate) struct RulesState {
     epoch: u64,
     revoked: Vec<(PrincipalId, UnixSeconds)>,
-    /// By the issuer's name, as it was fetched.
-    keys: Vec<(String, serde_bytes::ByteBuf)>,
+    fetched: Vec<FetchedState>,
+}
+
+/// What an issuer answered.
+#[derive(Debug, Serialize, Deserialize)]
+struct FetchedState {
+    issuer: String,
+    /// Where its keys are. None: where its metadata say.
+    url: Option<String>,
+    body: serde_bytes::ByteBuf,
+}
+
+impl FetchedState {
+    /// Whether this issuer's keys would be asked for in the same place.
+    fn is_of(&self, issuer: &IssuerSettings) -> bool {
+        let url = match issuer.source() {
+            Ok(KeySource::Discover) => None,
+            Ok(KeySource::Url(url)) => Some(url),
+            Ok(KeySource::File(_) | KeySource::Secret(_)) | Err(_) => return false,
+        };
+        self.issuer == issuer.issuer && self.url == url
+    }
 }
 
 impl CredentialStore {
@@ -29,13 +49,18 @@ impl CredentialStore {
         let rules = self.rules();
         let fetched = self.shared.fetched.lock();
         let fetched = fetched.unwrap_or_else(PoisonError::into_inner);
-        let keys = fetched.bodies.iter();
+        let issuers = self.authenticator.issuers().iter();
+        let answers = issuers.filter_map(|issuer| {
+            Some(FetchedState {
+                issuer: issuer.issuer.clone(),
+                url: issuer.jwks.clone(),
+                body: fetched.bodies.get(&issuer.issuer)?.clone().into(),
+            })
+        });
         RulesState {
             epoch: rules.epoch(),
             revoked: rules.revocations().collect(),
-            keys: keys
-                .map(|(name, body)| (name.clone(), serde_bytes::ByteBuf::from(body.clone())))
-                .collect(),
+            fetched: answers.collect(),
         }
     }
 
@@ -44,7 +69,7 @@ impl CredentialStore {
         let RulesState {
             epoch,
             revoked,
-            keys,
+            fetched: before,
         } = state;
         self.shared
             .change(|rules| rules.with_all_revoked(&revoked).after_epoch(epoch));
@@ -54,8 +79,8 @@ impl CredentialStore {
             if fetched.bodies.contains_key(&issuer.issuer) {
                 continue;
             }
-            let body = keys.iter().find(|(name, _)| *name == issuer.issuer);
-            let parsed = body.and_then(|(_, body)| Some((body, KeySet::parse(body).ok()?)));
+            let before = before.iter().find(|it| it.is_of(issuer));
+            let parsed = before.and_then(|it| Some((&it.body, KeySet::parse(&it.body).ok()?)));
             if let Some((body, parsed)) = parsed {
                 let parsed = Arc::new(parsed);
                 let none = KeySet::default();

@@ -75,11 +75,13 @@ impl Forwarder {
         };
         exchange.step = ExchangeStep::Probing;
         exchange.to_owner.clear();
-        let Some(address) = exchange.owner.as_ref().map(|it| it.address) else {
+        let owner = exchange.owner.as_ref();
+        let Some((process, address)) = owner.map(|it| (it.process, it.address)) else {
             return self.unanswered(now, key, None);
         };
         self.effects.push_back(ForwardEffect::Probe {
             key,
+            process,
             address,
             within_ms: CONNECT_MS,
         });

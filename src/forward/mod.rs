@@ -56,7 +56,7 @@ use crate::limits::Limits;
 use crate::shard::{ConnectionKey, Located, Millis, MissReason, SessionEvent};
 use crate::wire::forwarded::PeerSecret;
 use crate::wire::http1::Method;
-use crate::wire::session_id::{NodeName, SessionId};
+use crate::wire::session_id::{NodeName, Process, SessionId};
 
 pub use self::owners::SessionOwner;
 pub use self::passage::{PassageKey, Side, SocketInterest};
@@ -122,6 +122,8 @@ pub enum ForwardEffect {
     Connect {
         key: PassageKey,
         session: SessionId,
+        /// Which is to be there.
+        process: Process,
         address: SocketAddr,
         within_ms: Millis,
     },
@@ -131,6 +133,7 @@ pub enum ForwardEffect {
     /// Open a connection to this owner to see if it takes any, and say so by [`Forwarder::handle_probed`].
     Probe {
         key: PassageKey,
+        process: Process,
         address: SocketAddr,
         within_ms: Millis,
     },
@@ -429,6 +432,11 @@ impl Forwarder {
         self.askers.len().max(self.asking.len())
     }
 
+    /// What may be read ahead of one client: what the shard had read, and what one read brought when there was still room.
+    fn ahead_max(&self) -> usize {
+        self.limits.pipeline_bytes_max + self.read_bytes_max
+    }
+
     /// How many idle connections there are.
     #[must_use]
     pub fn idle_count(&self) -> usize {
@@ -444,10 +452,8 @@ impl Forwarder {
             let watched = [passage.client_watched, passage.owner_watched];
             let wants = [Side::Client, Side::Owner].map(|side| passage.wants(side, &self.limits));
             assert_eq!(watched, wants, "the driver waits for something else");
-            // What the shard had read, or what one read brought when there was still room.
-            let ahead_max = self.limits.pipeline_bytes_max + self.read_bytes_max;
             assert!(
-                passage.ahead() <= ahead_max,
+                passage.ahead() <= self.ahead_max(),
                 "{} bytes are read ahead",
                 passage.ahead()
             );

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::exchange::{ExchangeStep, Passed, silence_max_ms, silence_of_two_ms};
-use super::owners::SessionOwner;
+use super::owners::{Learned, SessionOwner};
 use super::passage::{PassageKey, PassageState};
 use super::{CONNECT_MS, ForwardEffect, Forwarder};
 use crate::shard::{ConnectionKey, Located, Millis, MissReason};
 use crate::wire::session_id::SessionId;
 
-/// How long an owner is looked for before the client gets the answer that it cannot be found.
-const LOCATE_MS: Millis = 1_000;
+/// How long an owner is looked for before the client gets the answer that it cannot be found: by then a session of one that is
+/// gone is taken over, or was not to be had.
+const LOCATE_MS: Millis = 3_000;
 /// How often silent owners of streams are looked for.
 const LOOK_EVERY_MS: Millis = 1_000;
 
@@ -27,6 +28,10 @@ pub(super) enum Asker {
     Connection(ConnectionKey),
     /// A request that has left already.
     Passage(PassageKey),
+    /// One whose owner took no connection.
+    Unconnected(PassageKey),
+    /// One whose owner broke off before it answered, and is gone.
+    Unanswered(PassageKey),
     /// One whose owner is silent.
     Silent(PassageKey),
     /// Streams whose owner is silent.
@@ -70,34 +75,85 @@ impl Forwarder {
         let Some(asker) = self.askers.try_remove(question.asker) else {
             return;
         };
-        let gone = self.owners.learn(now, session, owner);
-        let misrouted = self.secret.is_none().then_some(MissReason::Misrouted);
-        let gone = gone.or(misrouted);
+        let learned = match self.owners.learn(now, session, owner) {
+            Learned::There if self.secret.is_none() => Learned::Gone(MissReason::Misrouted),
+            learned => learned,
+        };
         match asker {
             Asker::Connection(connection) => {
                 self.asking.remove(&connection);
-                let located = gone.map_or(Located::There, Located::Gone);
+                let located = match learned {
+                    Learned::There => Located::There,
+                    Learned::Here { core } => Located::Here { core },
+                    Learned::Gone(gone) => Located::Gone(gone),
+                };
                 self.effects.push_back(ForwardEffect::Located {
                     connection,
                     located,
                 });
             }
-            Asker::Passage(key) => match gone {
-                Some(gone) => self.not_there(key, gone),
-                None => self.connect(now, key),
+            Asker::Passage(key) => self.go_there(now, key, learned),
+            Asker::Unconnected(key) => match self.is_tried(key) {
+                true if learned == Learned::There => {
+                    self.owners.forget(session);
+                    self.not_there(key, MissReason::OwnerUnreachable);
+                }
+                _ => self.go_there(now, key, learned),
             },
+            Asker::Unanswered(key) => {
+                let is_tried = learned == Learned::There && self.is_tried(key);
+                let gone = match learned {
+                    Learned::Gone(gone) if gone != MissReason::CannotTell => true,
+                    _ => is_tried,
+                };
+                self.unanswered(now, key, gone.then_some(MissReason::OwnerUnreachable));
+                self.settle(key);
+            }
+            // What its node had of the request nobody knows, and the next one goes elsewhere.
+            Asker::Silent(key) if self.has_moved(key, learned) => {
+                self.unanswered(now, key, None);
+                self.settle(key);
+            }
             Asker::Silent(key) => {
-                let gone = gone.filter(|gone| *gone != MissReason::CannotTell);
-                let passed = self.exchange(key).map(|it| it.looked(now, gone));
+                let passed = self.exchange(key).map(|it| it.looked(now, learned.lost()));
                 self.conclude(now, key, passed.unwrap_or(Passed::On));
             }
             Asker::Nobody => {}
             Asker::Streams => {
-                if gone.is_some_and(|gone| gone != MissReason::CannotTell) {
+                if learned.lost().is_some() {
                     self.close_silent_of(now, session);
                 }
             }
         }
+    }
+
+    fn go_there(&mut self, now: Millis, key: PassageKey, learned: Learned) {
+        match learned {
+            Learned::There => self.connect(now, key),
+            Learned::Gone(gone) => self.not_there(key, gone),
+            Learned::Here { .. } => self.come_back(key, None),
+        }
+    }
+
+    /// Another process has its session than the one that was sent the request.
+    fn has_moved(&self, key: PassageKey, learned: Learned) -> bool {
+        match learned {
+            Learned::Here { .. } => true,
+            Learned::There => !self.is_tried(key),
+            Learned::Gone(_) => false,
+        }
+    }
+
+    /// What is said of the owner now is what was said when it was not there.
+    fn is_tried(&self, key: PassageKey) -> bool {
+        let Some(passage) = self.passage_ref(key) else {
+            return true;
+        };
+        let PassageState::Exchange(exchange) = &passage.state else {
+            return true;
+        };
+        let known = self.owners.known(passage.session).map(|it| it.process);
+        exchange.owner.as_ref().map(|it| it.process) == known
     }
 
     pub(super) fn connect(&mut self, now: Millis, key: PassageKey) {
@@ -109,8 +165,10 @@ impl Forwarder {
             return;
         };
         exchange.step = ExchangeStep::Connecting;
-        exchange.owner = exchange.owner.take().or(known);
-        let Some(address) = exchange.owner.as_ref().map(|it| it.address) else {
+        // Looked for again it may be another one.
+        exchange.owner = known.or(exchange.owner.take());
+        let owner = exchange.owner.as_ref();
+        let Some((address, process)) = owner.map(|it| (it.address, it.process)) else {
             return self.not_there(key, MissReason::OwnerUnreachable);
         };
         let effect = match self.pool.take(now, address) {
@@ -118,6 +176,7 @@ impl Forwarder {
             None => ForwardEffect::Connect {
                 key,
                 session,
+                process,
                 address,
                 within_ms: CONNECT_MS,
             },
@@ -151,7 +210,8 @@ impl Forwarder {
         };
         if of_the_peer {
             self.owners.forget(session);
-            self.not_there(key, MissReason::OwnerUnreachable);
+            // Somebody else may have taken it over, or this node does.
+            self.ask(session, Asker::Unconnected(key));
         } else {
             self.not_there(key, MissReason::CannotTell);
         }
@@ -159,9 +219,13 @@ impl Forwarder {
 
     /// The request is answered here, with the reason.
     fn not_there(&mut self, key: PassageKey, gone: MissReason) {
+        self.come_back(key, Some(gone));
+    }
+
+    fn come_back(&mut self, key: PassageKey, gone: Option<MissReason>) {
         let read = self.exchange(key).and_then(|it| it.take_all());
         if let Some(read) = read {
-            self.give_back(key, read, Some(gone));
+            self.give_back(key, read, gone);
         }
     }
 

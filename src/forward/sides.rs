@@ -59,7 +59,7 @@ impl Forwarder {
 
     pub fn handle_client_bytes(&mut self, now: Millis, key: PassageKey, bytes: &[u8]) {
         let mut sink = std::mem::take(&mut self.sink);
-        let ahead_max = self.limits.pipeline_bytes_max + self.read_bytes_max;
+        let ahead_max = self.ahead_max();
         let mut passed = Passed::On;
         let mut hold = None;
         if let Some(passage) = self.passage(key) {

@@ -35,6 +35,7 @@ fn question(forwarder: &mut Forwarder) -> Question {
 
 fn alive() -> SessionOwner {
     SessionOwner::Alive {
+        process: session("node-a").process(),
         address: ([127, 0, 0, 1], 1).into(),
         cookie: "c".into(),
         lives_ms: 1_000,

@@ -1,8 +1,9 @@
 //! What becomes of a request that was passed on and that its owner did not answer; and how a connection ends behind its
 //! last answer.
 
-use super::exchange::ExchangeStep;
+use super::exchange::{ExchangeStep, ForwardedExchange};
 use super::passage::{PassageKey, PassageState, Side};
+use super::search::Asker;
 use super::{ForwardEffect, Forwarder};
 use crate::shard::{Millis, MissReason, SessionEvent};
 use crate::wire::Malformed;
@@ -16,13 +17,17 @@ impl Forwarder {
     /// Whether the owner of a request that it did not answer takes connections. If not, the process is gone, and what
     /// it did of this request went with it.
     pub fn handle_probed(&mut self, now: Millis, key: PassageKey, is_there: bool) {
-        let gone = (!is_there).then_some(MissReason::OwnerUnreachable);
-        if self
-            .exchange(key)
-            .is_some_and(|it| it.step == ExchangeStep::Probing)
-        {
-            self.unanswered(now, key, gone);
-            self.settle(key);
+        let is_waiting = |it: &mut ForwardedExchange| it.step == ExchangeStep::Probing;
+        if !self.exchange(key).is_some_and(is_waiting) {
+            return;
+        }
+        match self.passage_ref(key).map(|it| it.session) {
+            // Its session may be gone with it, or live on elsewhere.
+            Some(session) if !is_there => drop(self.ask(session, Asker::Unanswered(key))),
+            _ => {
+                self.unanswered(now, key, None);
+                self.settle(key);
+            }
         }
     }
 

@@ -16,9 +16,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::words::HandoverFault;
+use crate::runtime::DESCRIPTORS_AT_ONCE;
 
-/// What the kernel takes with one message is 253.
-pub(super) const DESCRIPTORS_MAX: usize = 250;
 /// Messages are small; what is large is in files that go along.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Before descriptors are sent again that found no room: as many as this process may have open are under way.
@@ -54,7 +53,8 @@ impl Channel {
     ) -> Result<(), HandoverFault> {
         let failed = |fault: io::Error| HandoverFault::System("a message could not be sent", fault);
         let bytes = rmp_serde::to_vec_named(message).map_err(|it| failed(io::Error::other(it)))?;
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
+        let mut space =
+            [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_AT_ONCE))];
         loop {
             let mut ancillary = SendAncillaryBuffer::new(&mut space);
             if !descriptors.is_empty()
@@ -90,7 +90,8 @@ impl Channel {
         let failed =
             |fault: io::Error| HandoverFault::System("a message could not be received", fault);
         let mut bytes = vec![0; MESSAGE_BYTES_MAX];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
+        let mut space =
+            [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_AT_ONCE))];
         loop {
             let mut ancillary = RecvAncillaryBuffer::new(&mut space);
             let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
@@ -144,7 +145,8 @@ impl Channel {
 mod tests {
     use super::*;
     use std::fs::File;
-    use std::io::{Read as _, Seek as _, Write as _};
+
+    use crate::runtime::memory_file;
 
     fn soon() -> Instant {
         Instant::now() + Duration::from_secs(60)
@@ -154,23 +156,22 @@ mod tests {
     fn descriptors_that_are_lost_or_change_their_order() {
         let (here, there) = Channel::pair().expect("a socket");
         let there = Channel::of(there);
-        let files: Vec<File> = (0..DESCRIPTORS_MAX)
+        let files: Vec<File> = (0..DESCRIPTORS_AT_ONCE)
             .map(|number| {
-                let memory = rustix::fs::memfd_create("test", rustix::fs::MemfdFlags::CLOEXEC);
-                let mut file = File::from(memory.expect("memory"));
-                write!(file, "{number}").expect("room");
-                file
+                let text = number.to_string();
+                memory_file::write("test", text.as_bytes()).expect("there is room")
             })
             .collect();
         let borrowed: Vec<_> = files.iter().map(AsFd::as_fd).collect();
         here.send(&"all", &borrowed, soon()).expect("it is sent");
         let (said, received): (String, _) = there.receive(soon(), "now").expect("it is there");
-        assert_eq!((said.as_str(), received.len()), ("all", DESCRIPTORS_MAX));
+        assert_eq!(
+            (said.as_str(), received.len()),
+            ("all", DESCRIPTORS_AT_ONCE)
+        );
         for (number, descriptor) in received.into_iter().enumerate() {
-            let (mut file, mut text) = (File::from(descriptor), String::new());
-            file.rewind().expect("a file");
-            file.read_to_string(&mut text).expect("a file");
-            assert_eq!(text, number.to_string());
+            let text = memory_file::read(File::from(descriptor)).expect("a file");
+            assert_eq!(text, number.to_string().into_bytes());
         }
     }
 

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use super::channel::Channel;
 use super::successor::VARIABLE;
 use super::words::{
-    FORMAT, HandoverFault, Hello, ListenerFacts, NodeFacts, NodePart, READS_FROM, Sealed, ToNew,
-    ToOld, check_formats,
+    FORMAT, HandoverFault, Hello, ListenerFacts, NodeFacts, NodePart, READS_FROM, ToNew, ToOld,
+    check_formats,
 };
 use crate::runtime::{ForCore, ReceivedCore};
+use crate::socket::close_inherited_connections;
 
 /// The old process is at the other end of the channel, and answers in milliseconds, or is gone.
 const SOON: Duration = Duration::from_secs(10);
@@ -50,6 +51,7 @@ impl Incoming {
         }
         let system = |fault| HandoverFault::System("standard input is no channel", fault);
         let channel = Channel::of(take_standard_input().map_err(system)?);
+        close_inherited_connections();
         let soon = Instant::now() + SOON;
         let hello = Hello {
             format: FORMAT,
@@ -107,8 +109,8 @@ impl Incoming {
         self.tell(&ToOld::Prepared)
     }
 
-    /// Receives everything, and checks that nothing is missing. `on_core` has each core as soon as it is whole: the next one, or
-    /// the node, comes.
+    /// Receives everything, and checks that nothing is missing: what the node has beside its cores. Each of `cores` has its own as
+    /// soon as it is whole: the next one, or the node, comes.
     ///
     /// # Errors
     /// The old process is gone, or keeps what it has.
@@ -116,9 +118,9 @@ impl Incoming {
         &self,
         cores: &[Sender<ForCore>],
         mut take_part: impl FnMut(NodePart, File) -> Result<(), String>,
-    ) -> Result<(File, Sealed), HandoverFault> {
+    ) -> Result<File, HandoverFault> {
         let mut until = Instant::now() + LONG;
-        let mut counted = Sealed::default();
+        let mut counted = 0;
         let mut current: Option<(u16, ReceivedCore)> = None;
         let mut node = None;
         let pass = |current: &mut Option<(u16, ReceivedCore)>| {
@@ -161,7 +163,7 @@ impl Incoming {
                 }
                 ToNew::Sockets { core } => match &mut current {
                     Some((known, taken)) if *known == core => {
-                        counted.sockets += with.len();
+                        counted += with.len();
                         taken.sockets.extend(with.into_iter().map(TcpStream::from));
                     }
                     _ => return Err(HandoverFault::Unexpected("whose sockets come")),
@@ -172,10 +174,10 @@ impl Incoming {
                 }
                 ToNew::Sealed(sealed) => {
                     let node = node.ok_or(HandoverFault::Unexpected("what the node has"))?;
-                    if sealed.sockets != sealed.ahead + counted.sockets {
+                    if sealed.sockets != sealed.ahead + counted {
                         return Err(HandoverFault::Unexpected("about all sockets that come"));
                     }
-                    return Ok((node, sealed));
+                    return Ok(node);
                 }
                 _ => return Err(HandoverFault::Unexpected("what it had")),
             }

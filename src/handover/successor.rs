@@ -8,10 +8,12 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::channel::{Channel, DESCRIPTORS_MAX};
+use super::channel::Channel;
 use super::words::{
     HandoverFault, ListenerFacts, NodeFacts, NodePart, Sealed, ToNew, ToOld, check_formats,
 };
+use crate::limits::{THREAD_HANGS_AFTER_LOOKS, THREAD_LOOK_EVERY_MS};
+use crate::runtime::{CORE_ANSWERS_WITHIN, DESCRIPTORS_AT_ONCE};
 
 /// Says to the new process whose child it is: that the channel is its standard input. Whatever it starts itself is not meant.
 pub(super) const VARIABLE: &str = "PINFOLD_SUCCESSOR_OF";
@@ -20,12 +22,15 @@ pub(super) const VARIABLE: &str = "PINFOLD_SUCCESSOR_OF";
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
 /// For its threads and its application to be made.
 const PREPARED_WITHIN: Duration = Duration::from_secs(30);
-/// For a part of the node to be taken over: some megabytes.
+/// For a part of the node to be taken over while everything goes on: some megabytes.
 const PART_TAKEN_WITHIN: Duration = Duration::from_secs(10);
-/// From when everything stands still: for what is sent to be taken.
-const TAKEN_WITHIN: Duration = Duration::from_millis(1_500);
-/// And for it to be understood.
-const READY_WITHIN: Duration = Duration::from_millis(1_500);
+/// From when everything stands still: for all that is sent to be taken and understood. Together with what cores had to stand still,
+/// it is less than it takes the watchdog to count a core as hanging.
+const PAUSE_MAX: Duration = Duration::from_secs(3);
+const _: () = assert!(
+    PAUSE_MAX.as_millis() + CORE_ANSWERS_WITHIN.as_millis()
+        < (THREAD_LOOK_EVERY_MS * THREAD_HANGS_AFTER_LOOKS as u64) as u128
+);
 /// For the new process to say that it serves. It does so whether it is heard or not.
 const SERVING_WITHIN: Duration = Duration::from_secs(10);
 /// Between the end of its side of the channel and its own, for a process that exits.
@@ -78,7 +83,7 @@ impl SuccessorProcess {
             version: String::new(),
         };
         let at = "before it said that it is there: is this a pinfold that can take over?";
-        let ToOld::Hello(hello) = successor.hear(HELLO_WITHIN, at)? else {
+        let ToOld::Hello(hello) = successor.hear(Instant::now() + HELLO_WITHIN, at)? else {
             return Err(HandoverFault::Unexpected("that it is there"));
         };
         check_formats(hello.format, hello.reads_from)?;
@@ -102,13 +107,14 @@ impl SuccessorProcess {
             self.tell(&ToNew::Listener(facts), &[listener.as_fd()], until)?;
         }
         self.tell(&ToNew::Listening, &[], until)?;
-        match self.hear(PREPARED_WITHIN, "before its threads waited")? {
+        match self.hear(until, "before its threads waited")? {
             ToOld::Prepared => Ok(()),
             _ => Err(HandoverFault::Unexpected("that it is prepared")),
         }
     }
 
-    /// Some of what the node has; returns when the new process has taken it over.
+    /// Some of what the node has; returns when the new process has taken it over. `pause_end`: everything stands still, until then
+    /// at most.
     ///
     /// # Errors
     /// It is gone, or does not take it, and says why.
@@ -116,10 +122,11 @@ impl SuccessorProcess {
         &self,
         part: NodePart,
         state: BorrowedFd<'_>,
+        pause_end: Option<Instant>,
     ) -> Result<(), HandoverFault> {
-        let until = Instant::now() + PART_TAKEN_WITHIN;
+        let until = pause_end.unwrap_or_else(|| Instant::now() + PART_TAKEN_WITHIN);
         self.tell(&ToNew::Part(part), &[state], until)?;
-        match self.hear(PART_TAKEN_WITHIN, "before it had taken what the node has")? {
+        match self.hear(until, "before it had taken what the node has")? {
             ToOld::Taken => Ok(()),
             _ => Err(HandoverFault::Unexpected("that it has taken a part")),
         }
@@ -139,10 +146,10 @@ impl SuccessorProcess {
         self.tell(&ToNew::Ahead { core, keys }, sockets, until)
     }
 
-    /// From when everything stands still: until then all of it has to be there.
+    /// From when everything stands still: until then all of it has to be there and understood, or it goes on here.
     #[must_use]
-    pub(crate) fn deadline() -> Instant {
-        Instant::now() + TAKEN_WITHIN
+    pub(crate) fn pause_end() -> Instant {
+        Instant::now() + PAUSE_MAX
     }
 
     /// # Errors
@@ -155,7 +162,7 @@ impl SuccessorProcess {
         until: Instant,
     ) -> Result<(), HandoverFault> {
         self.tell(&ToNew::Core { core }, &[state], until)?;
-        for descriptors in sockets.chunks(DESCRIPTORS_MAX) {
+        for descriptors in sockets.chunks(DESCRIPTORS_AT_ONCE) {
             self.tell(&ToNew::Sockets { core }, descriptors, until)?;
         }
         Ok(())
@@ -173,7 +180,7 @@ impl SuccessorProcess {
     ) -> Result<(), HandoverFault> {
         self.tell(&ToNew::Node, &[node], until)?;
         self.tell(&ToNew::Sealed(sealed), &[], until)?;
-        match self.hear(READY_WITHIN, "before it had understood everything")? {
+        match self.hear(until, "before it had understood everything")? {
             ToOld::Ready => Ok(()),
             _ => Err(HandoverFault::Unexpected("that it is ready")),
         }
@@ -183,9 +190,9 @@ impl SuccessorProcess {
     ///
     /// # Errors
     /// It was not told, and does not take over.
-    pub(crate) fn commit(&self) -> Result<Served, HandoverFault> {
-        self.tell(&ToNew::Go, &[], Instant::now() + TAKEN_WITHIN)?;
-        let heard = self.hear(SERVING_WITHIN, "before it served");
+    pub(crate) fn commit(&self, until: Instant) -> Result<Served, HandoverFault> {
+        self.tell(&ToNew::Go, &[], until)?;
+        let heard = self.hear(Instant::now() + SERVING_WITHIN, "before it served");
         // Whatever becomes of it, it is not this process's to end any more.
         drop(self.child.take());
         Ok(match heard {
@@ -209,15 +216,15 @@ impl SuccessorProcess {
         let told = self.channel.send(message, descriptors, until);
         // It may have said why before it went.
         told.map_err(
-            |fault| match self.hear(Duration::ZERO, "when it was told something") {
+            |fault| match self.hear(Instant::now(), "when it was told something") {
                 Err(known @ (HandoverFault::Refused(_) | HandoverFault::Ended(..))) => known,
                 _ => fault,
             },
         )
     }
 
-    fn hear(&self, within: Duration, at: &'static str) -> Result<ToOld, HandoverFault> {
-        let heard = self.channel.receive(Instant::now() + within, at);
+    fn hear(&self, until: Instant, at: &'static str) -> Result<ToOld, HandoverFault> {
+        let heard = self.channel.receive(until, at);
         let (message, _): (_, Vec<OwnedFd>) = heard.map_err(|fault| self.ended(fault))?;
         match message {
             ToOld::Refused { why } => Err(HandoverFault::Refused(why)),

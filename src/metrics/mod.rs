@@ -33,6 +33,10 @@ pub struct Metrics {
     pub session_refusals: IntCounterVec,
     /// Records of sessions whose process died without a word, which this node marked as ended.
     pub records_buried: IntCounter,
+    /// Sessions of other processes that this node took over.
+    pub sessions_adopted: IntCounter,
+    /// Sessions of this node that others took over while it was cut off or hung.
+    pub sessions_lost: IntCounter,
     /// Commands sent to Redis, by what for.
     pub redis_commands: IntCounterVec,
     /// Bytes of those commands.
@@ -106,15 +110,19 @@ impl Metrics {
         let counter = |name: &str, help: &str| register(registry, IntCounter::new(name, help));
         let gauge = |name: &str, help: &str| register(registry, IntGauge::new(name, help));
         Ok(Metrics {
-            session_misses: counters(
-                "pinfold_session_misses_total",
-                "Requests for sessions that are not here, by the reason that the client was told.",
-                "reason",
-            )?,
+            session_misses: session_misses(registry)?,
             session_refusals: session_refusals(registry)?,
             records_buried: counter(
                 "pinfold_records_buried_total",
                 "Records in Redis of sessions whose process had died, marked as ended by this node.",
+            )?,
+            sessions_adopted: counter(
+                "pinfold_sessions_adopted_total",
+                "Sessions of nodes that were gone or drained, taken over by this node.",
+            )?,
+            sessions_lost: counter(
+                "pinfold_sessions_taken_over_total",
+                "Sessions of this node that others took over while it was cut off or hung.",
             )?,
             redis_commands: counters(
                 "pinfold_redis_commands_total",
@@ -204,6 +212,11 @@ impl Metrics {
             .encode_to_string(&families)
             .unwrap_or_else(|fault| format!("# {fault}\n"))
     }
+}
+
+fn session_misses(registry: &Registered) -> prometheus::Result<IntCounterVec> {
+    let help = "Requests for sessions that are not here, by the reason that the client was told.";
+    counter_vec(registry, "pinfold_session_misses_total", help, "reason")
 }
 
 fn session_refusals(registry: &Registered) -> prometheus::Result<IntCounterVec> {

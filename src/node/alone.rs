@@ -37,6 +37,10 @@ impl Options {
         None
     }
 
+    pub(super) fn adopts(&self) -> bool {
+        false
+    }
+
     pub(super) fn check_cluster(&self) -> Result<(), NodeError> {
         Ok(())
     }

@@ -12,10 +12,11 @@ use crate::app::contents::ContentStore;
 #[cfg(feature = "auth")]
 use crate::cluster::Revocations;
 use crate::cluster::{
-    Advertised, ClusterGates, ClusterSetup, ClusterState, ClusterTask, StandingCluster, bus,
+    Advertised, ClusterGates, ClusterSetup, ClusterState, ClusterTask, CoreDoors, StandingCluster,
+    bus,
 };
 use crate::redis::{RedisUrl, Settings};
-use crate::runtime::{ClusterAccess, Publisher};
+use crate::runtime::{ClusterAccess, CoreReach, Publisher};
 use crate::tasks;
 use crate::wire::forwarded::PeerSecret;
 
@@ -37,6 +38,9 @@ pub struct ClusterConfig {
     pub advertised: Option<Advertised>,
     /// By which nodes know each other. None: requests are not passed on, neither by this node nor to it.
     pub secret: Option<PeerSecret>,
+    /// Sessions of a node that is gone, or that drains, go on at another one, if the application says that they may
+    /// ([`ServerInfo::portable_sessions`](crate::app::ServerInfo::portable_sessions)). False: they end with it.
+    pub adopts: bool,
 }
 
 impl ClusterConfig {
@@ -48,7 +52,13 @@ impl ClusterConfig {
             prefix: PREFIX.to_owned(),
             advertised: None,
             secret,
+            adopts: false,
         }
+    }
+
+    /// Who passes nothing on reaches no session elsewhere, and takes none over.
+    fn takes_over(&self) -> bool {
+        self.adopts && self.secret.is_some()
     }
 }
 
@@ -60,6 +70,7 @@ pub(super) struct ClusterParts {
     advertise: Option<String>,
     secret: Option<PeerSecret>,
     no_forwarding: bool,
+    adopts: bool,
 }
 
 /// What a builder takes for a cluster: the feature `redis`.
@@ -101,6 +112,14 @@ impl NodeBuilder {
         self
     }
 
+    /// Sessions of a node that is gone, or that drains, go on at another one in place of ending with it. It has to be said on
+    /// every node, and the application has to say that its sessions may
+    /// ([`ServerInfo::portable_sessions`](crate::app::ServerInfo::portable_sessions)).
+    pub fn adopt_sessions(mut self) -> Self {
+        self.cluster.adopts = true;
+        self
+    }
+
     /// Requests for other nodes' sessions are answered 404 in place of passing them on.
     pub fn no_forwarding(mut self) -> Self {
         self.cluster.no_forwarding = true;
@@ -118,7 +137,7 @@ impl ClusterParts {
             Some(redis) => options.cluster = Some(self.of(redis)?),
             None if self.is_used() => {
                 return Err(NodeError::Option(
-                    "redis_prefix, advertise and peer_secret make no sense without redis: this node is alone"
+                    "redis_prefix, advertise, peer_secret and adopt_sessions make no sense without redis: this node is alone"
                         .to_owned(),
                 ));
             }
@@ -128,7 +147,8 @@ impl ClusterParts {
     }
 
     fn is_used(&self) -> bool {
-        self.prefix.is_some() || self.advertise.is_some() || self.secret.is_some()
+        let is_said = self.prefix.is_some() || self.advertise.is_some() || self.secret.is_some();
+        is_said || self.adopts
     }
 
     fn of(self, redis: RedisUrl) -> Result<ClusterConfig, NodeError> {
@@ -136,6 +156,12 @@ impl ClusterParts {
             return Err(NodeError::Option(
                 "a node that shares a Redis needs peer_secret, the same on every node, so that nodes can pass requests \
                  on to each other, or else no_forwarding"
+                    .to_owned(),
+            ));
+        }
+        if self.adopts && self.no_forwarding {
+            return Err(NodeError::Option(
+                "adopt_sessions cannot be used with no_forwarding: nodes that pass no requests on take no sessions over"
                     .to_owned(),
             ));
         }
@@ -150,6 +176,7 @@ impl ClusterParts {
             prefix: self.prefix.unwrap_or_else(|| PREFIX.to_owned()),
             advertised: advertised.transpose()?,
             secret: self.secret.filter(|_| !self.no_forwarding),
+            adopts: self.adopts,
         })
     }
 }
@@ -163,6 +190,10 @@ impl Options {
     pub(super) fn redis_shown(&self) -> String {
         let shown = |it: &ClusterConfig| format!("{}, prefix {}", it.redis, it.prefix);
         self.cluster.as_ref().map_or("none".to_owned(), shown)
+    }
+
+    pub(super) fn adopts(&self) -> bool {
+        self.cluster.as_ref().is_some_and(ClusterConfig::takes_over)
     }
 
     pub(super) fn peer_secret(&self) -> Option<&PeerSecret> {
@@ -272,6 +303,7 @@ impl ClusterMember {
         let resumed = self.resumed.take();
         let (shared, options) = (&node.shared, node.options());
         let (name, incarnation) = (options.node_name(), options.incarnation);
+        let adopts = self.config.takes_over();
         let mut redis = Settings::new(self.config.redis, format!("pinfold-{name}-bus"));
         redis.authorities = shared.authorities.clone();
         let task = self.task;
@@ -279,6 +311,8 @@ impl ClusterMember {
         let task = task.with_revocations(shared.credentials.clone().map(Revocations::of));
         ClusterWork {
             task,
+            adopts,
+            secret: self.config.secret,
             incarnation,
             settings: bus::RedisSettings {
                 redis,
@@ -300,6 +334,9 @@ impl ClusterMember {
 /// What the control thread does for it.
 pub(super) struct ClusterWork {
     task: ClusterTask,
+    /// It takes over sessions of nodes that are gone.
+    adopts: bool,
+    secret: Option<PeerSecret>,
     incarnation: u64,
     settings: bus::RedisSettings,
     log: bus::BusSetup,
@@ -320,11 +357,15 @@ impl ClusterWork {
         let (bus, carried) = bus::start(self.settings, self.log, door, gates.clone(), bus_had);
         tasks::spawn(carried);
         let (all, some) = (publisher.clone(), publisher.clone());
-        let all: Box<dyn Fn()> = Box::new(move || all.announce_all());
-        let some: Box<dyn Fn()> = Box::new(move || some.verify_some());
+        let reach: Box<dyn CoreReach> = Box::new(publisher.clone());
+        let doors = CoreDoors {
+            announce_all: Box::new(move || all.announce_all()),
+            verify_some: Box::new(move || some.verify_some()),
+            reach: self.adopts.then_some(reach),
+            secret: self.secret,
+        };
         let task = self.task;
-        let (context, carried) =
-            task.start(self.incarnation, (all, some), gates.clone(), presence_had);
+        let (context, carried) = task.start(self.incarnation, doors, gates.clone(), presence_had);
         tasks::spawn(carried);
         Clustered(StandingCluster {
             gates,

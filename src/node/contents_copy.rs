@@ -3,15 +3,15 @@
 //! third copy is anywhere.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io;
 use std::os::fd::AsFd;
+use std::time::Instant;
 
-use rustix::fs::{MemfdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
 
 use crate::app::contents::{Body, ContentStore, Contents};
 use crate::handover::{HandoverFault, NodePart, SuccessorProcess};
-use crate::runtime::ContentChanges;
+use crate::runtime::{ContentChanges, memory_file};
 
 /// Contents that are looked for in the store at once.
 const URIS_AT_ONCE: usize = 256;
@@ -62,18 +62,18 @@ impl<'a> ContentsCopy<'a> {
     /// As above.
     pub(super) fn catch_up(&self) -> Result<(), HandoverFault> {
         for _ in 0..ROUNDS_MAX {
-            if self.send_changed()? <= FEW {
+            if self.send_changed(None)? <= FEW {
                 break;
             }
         }
         Ok(())
     }
 
-    /// What has changed since: how many.
+    /// What has changed since: how many. `pause_end`: everything stands still, until then at most.
     ///
     /// # Errors
     /// As above.
-    pub(super) fn send_changed(&self) -> Result<usize, HandoverFault> {
+    pub(super) fn send_changed(&self, pause_end: Option<Instant>) -> Result<usize, HandoverFault> {
         let changed = self.changes.take();
         if changed.is_everything {
             // What was taken away meanwhile is known to nobody.
@@ -81,7 +81,7 @@ impl<'a> ContentsCopy<'a> {
                 "contents change faster than they can be copied",
             ));
         }
-        self.send(changed.uris.iter().map(|uri| &**uri))?;
+        self.send(changed.uris.iter().map(|uri| &**uri), pause_end)?;
         Ok(changed.uris.len())
     }
 
@@ -89,7 +89,7 @@ impl<'a> ContentsCopy<'a> {
         let mut after: Option<Box<str>> = None;
         loop {
             let uris = self.store.uris_after(after.as_deref(), URIS_AT_ONCE);
-            self.send(uris.iter().map(|uri| &**uri))?;
+            self.send(uris.iter().map(|uri| &**uri), None)?;
             let Some(last) = uris.last() else {
                 return Ok(());
             };
@@ -97,27 +97,36 @@ impl<'a> ContentsCopy<'a> {
         }
     }
 
-    fn send<'b>(&self, uris: impl Iterator<Item = &'b str>) -> Result<(), HandoverFault> {
+    fn send<'b>(
+        &self,
+        uris: impl Iterator<Item = &'b str>,
+        pause_end: Option<Instant>,
+    ) -> Result<(), HandoverFault> {
         let (mut piece, mut bytes) = (ContentsPiece::default(), 0);
         for uri in uris {
             let contents = self.store.get(uri);
             bytes += uri.len() + contents.as_ref().map_or(0, size);
             piece.contents.push((uri.into(), contents));
             if bytes >= PIECE_BYTES {
-                self.send_piece(&std::mem::take(&mut piece))?;
+                self.send_piece(&std::mem::take(&mut piece), pause_end)?;
                 bytes = 0;
             }
         }
-        self.send_piece(&piece)
+        self.send_piece(&piece, pause_end)
     }
 
-    fn send_piece(&self, piece: &ContentsPiece) -> Result<(), HandoverFault> {
+    fn send_piece(
+        &self,
+        piece: &ContentsPiece,
+        pause_end: Option<Instant>,
+    ) -> Result<(), HandoverFault> {
         if piece.contents.is_empty() {
             return Ok(());
         }
         let unwritten = |fault| HandoverFault::System("contents cannot be written down", fault);
         let file = write_down("pinfold-contents", piece).map_err(unwritten)?;
-        self.successor.send_part(NodePart::Contents, file.as_fd())
+        let successor = self.successor;
+        successor.send_part(NodePart::Contents, file.as_fd(), pause_end)
     }
 }
 
@@ -158,18 +167,14 @@ pub(super) fn take_contents(file: File, store: Option<&dyn ContentStore>) -> Res
 /// # Errors
 /// Out of memory or descriptors.
 pub(super) fn write_down(name: &str, value: &impl Serialize) -> io::Result<File> {
-    let mut file = File::from(memfd_create(name, MemfdFlags::CLOEXEC)?);
     let bytes = rmp_serde::to_vec_named(value).map_err(io::Error::other)?;
-    file.write_all(&bytes)?;
-    Ok(file)
+    memory_file::write(name, &bytes)
 }
 
 /// # Errors
 /// It is something else.
-pub(super) fn read_back<T: for<'de> Deserialize<'de>>(mut file: File) -> io::Result<T> {
-    let mut bytes = Vec::new();
-    file.rewind()?;
-    file.read_to_end(&mut bytes)?;
+pub(super) fn read_back<T: for<'de> Deserialize<'de>>(file: File) -> io::Result<T> {
+    let bytes = memory_file::read(file)?;
     rmp_serde::from_slice(&bytes).map_err(io::Error::other)
 }
 

@@ -343,7 +343,11 @@ impl Node {
 
     /// Before any core's state.
     #[cfg(feature = "auth")]
-    fn send_rules(&self, successor: &SuccessorProcess) -> Result<(), HandoverFault> {
+    fn send_rules(
+        &self,
+        successor: &SuccessorProcess,
+        pause_end: Instant,
+    ) -> Result<(), HandoverFault> {
         let Some(credentials) = &self.shared.credentials else {
             return Ok(());
         };
@@ -351,7 +355,7 @@ impl Node {
         let file = file.map_err(|fault| {
             HandoverFault::System("who gets in to the node cannot be written down", fault)
         })?;
-        successor.send_part(NodePart::Rules, file.as_fd())
+        successor.send_part(NodePart::Rules, file.as_fd(), Some(pause_end))
     }
 
     #[cfg(not(feature = "auth"))]
@@ -360,7 +364,7 @@ impl Node {
         clippy::unnecessary_wraps,
         reason = "as with the feature"
     )]
-    fn send_rules(&self, _: &SuccessorProcess) -> Result<(), HandoverFault> {
+    fn send_rules(&self, _: &SuccessorProcess, _: Instant) -> Result<(), HandoverFault> {
         Ok(())
     }
 
@@ -379,13 +383,13 @@ impl Node {
         copy: Option<&ContentsCopy<'_>>,
         mut standing: StandingNode<'_>,
     ) -> Result<HandedOver, HandoverRefused> {
-        let until = SuccessorProcess::deadline();
+        let until = SuccessorProcess::pause_end();
         let control = standing.control.as_ref().map(QuietControl::state);
         let control = control.transpose().map_err(HandoverRefused)?;
         if let Some(copy) = copy {
-            copy.send_changed()?;
+            copy.send_changed(Some(until))?;
         }
-        self.send_rules(successor)?;
+        self.send_rules(successor, until)?;
         let mut sealed = Sealed::default();
         for (core, frozen) in &standing.cores.cores {
             let sockets = frozen.late.iter().filter_map(|&it| frozen.sockets.get(it));
@@ -410,11 +414,10 @@ impl Node {
             successor.pid().unwrap_or_default(),
             successor.version.clone(),
         );
-        let served = successor.commit()?;
+        let served = successor.commit(until)?;
         let (pause, times) = (standing.times.end(served), standing.times);
         standing.leave();
-        say_that_it_is_over(pid, &version, sealed, &times, served);
-        Ok(HandedOver {
+        let handed_over = HandedOver {
             version,
             pid,
             connections: sealed.sockets,
@@ -423,7 +426,9 @@ impl Node {
             times,
             serves: matches!(served, Served::Since(_)),
             has_ended: served == Served::Ended,
-        })
+        };
+        say_that_it_is_over(&handed_over);
+        Ok(handed_over)
     }
 }
 
@@ -444,27 +449,29 @@ impl StandingNode<'_> {
     }
 }
 
-fn say_that_it_is_over(
-    pid: u32,
-    version: &str,
-    sealed: Sealed,
-    times: &PauseTimes,
-    served: Served,
-) {
-    let (connections, sessions) = (sealed.sockets, sealed.sessions);
-    let pause = times.end(served);
-    match served {
-        Served::Since(_) | Served::Unsaid => tracing::info!(
+fn say_that_it_is_over(handed_over: &HandedOver) {
+    let HandedOver {
+        version,
+        pid,
+        connections,
+        sessions,
+        pause,
+        times,
+        serves,
+        has_ended,
+    } = handed_over;
+    match has_ended {
+        false => tracing::info!(
             pid,
             version,
             connections,
             sessions,
             ?pause,
             ?times,
-            is_heard = served != Served::Unsaid,
+            is_heard = serves,
             "handed over: the new process serves, this one ends"
         ),
-        Served::Ended => tracing::error!(
+        true => tracing::error!(
             pid,
             version,
             connections,

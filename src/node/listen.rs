@@ -9,7 +9,7 @@ use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use super::{NodeError, Options};
 use crate::acceptor::Listening;
 use crate::limits::{Limits, UNSENT_BYTES_MAX};
-use crate::runtime::limit_unsent;
+use crate::socket::limit_unsent;
 
 /// After so much time without an acknowledgement the kernel takes a peer for gone. A reader that has stopped acknowledges
 /// nothing new either: how long it may do so is the limit on a stalled write's to say, so this is well above that.

@@ -31,6 +31,10 @@ pub const DRAIN_ALONE: DrainTimes = DrainTimes {
     window_ms: 1_000,
 };
 
+/// By then every node knows that this one drains, and asks for each of its sessions where it is: a request that was passed on
+/// here for one that was let go of would be told to come again.
+const LET_GO_AFTER_MS: u64 = 1_500;
+
 /// Seconds that Traefik's health check needs in the printed configuration, and one more; ten thousand streams come back at
 /// 500 a second.
 pub const DRAIN_BEHIND_PROXY: DrainTimes = DrainTimes {
@@ -157,10 +161,15 @@ impl Default for Options {
 
 impl Options {
     pub(super) fn drain_times(&self) -> DrainTimes {
-        self.drain.unwrap_or(match self.is_one_of_several() {
+        let times = self.drain.unwrap_or(match self.is_one_of_several() {
             true => DRAIN_BEHIND_PROXY,
             false => DRAIN_ALONE,
-        })
+        });
+        let least = if self.adopts() { LET_GO_AFTER_MS } else { 0 };
+        DrainTimes {
+            notice_ms: times.notice_ms.max(least),
+            ..times
+        }
     }
 
     pub(super) fn card(&self) -> Option<CardSettings> {

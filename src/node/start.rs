@@ -330,6 +330,7 @@ fn cores_setup(
         drain: options.drain_times(),
         shares_board: false,
         cluster,
+        adoption: options.adopts(),
         tokio_workers: options.tokio_workers(),
         blocking_threads: blocking_threads(options, options.cores),
         place_at_random: options.place_at_random,

@@ -1,5 +1,5 @@
-//! The application's store of contents, behind a wall: it is called on the control thread, and no panic of an
-//! application may end that.
+//! The application's store of contents, behind a wall: it is called on the control thread, and on that which hands the node over
+//! or takes it over. No panic of an application may end those.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};

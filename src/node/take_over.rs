@@ -234,11 +234,14 @@ fn receive(
     }
     incoming.prepared()?;
     let received = incoming.receive(&to_cores, |part, file| parts.take(part, file));
-    if let Err(HandoverFault::Refused(why)) = &received {
-        // Before the cores say that nothing comes for them.
-        incoming.refuse(why);
+    if let Err(fault) = &received {
+        // Before the cores say that nothing comes for them, which is no reason. An old process that is gone does not hear it.
+        incoming.refuse(&match fault {
+            HandoverFault::Refused(why) => why.clone(),
+            fault => format!("the new process cannot take over: {fault}"),
+        });
     }
-    received.map(|(node, _)| node)
+    received
 }
 
 /// Where parts of the node go that come before its cores.

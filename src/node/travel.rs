@@ -15,8 +15,9 @@ const _: fn(&NodeInner) = |node| {
         // Counted since the process began: whoever reads them sees that it is another one.
         counters: _,
         stats: _,
-        // Made anew.
+        // Read anew by the other process.
         authorities: _,
+        // Tokens and policy likewise; what was taken back and the keys of issuers go before the cores: `NodePart::Rules`.
         #[cfg(feature = "auth")]
             credentials: _,
         // The sockets that listen go along, and those of the admin listener.
@@ -29,8 +30,9 @@ const _: fn(&NodeInner) = |node| {
         // A node that drains or ends is not handed on.
         drained: _,
         ended: _,
-        // With the node's state: what it has it writes down.
+        // What it has goes ahead, piece by piece: `contents_copy`.
         store: _,
+        // Told before anything is made: `NodeFacts`.
         state_key: _,
         // Of this process.
         handover: _,

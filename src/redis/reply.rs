@@ -123,6 +123,13 @@ impl RedisError {
     fn parse(line: &str) -> Self {
         let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
         let is_code = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+        if first == "ERR" && rest.starts_with("The user executing the script can't") {
+            // What a script may not do is no other fault than what its user may not.
+            return RedisError {
+                code: "NOPERM".into(),
+                message: rest.into(),
+            };
+        }
         if !first.is_empty() && first.bytes().all(is_code) {
             return RedisError {
                 code: first.into(),
@@ -251,6 +258,8 @@ mod tests {
         let error = |line: &[u8]| read(line, Protocol::Resp3).checked().unwrap_err();
         let refused = error(b"-WRONGPASS invalid\r\n");
         assert!(refused.is("WRONGPASS") && &*refused.message == "invalid");
+        let in_script = b"-ERR The user executing the script can't run this command or subcommand script: 82, on @user_script:1.\r\n";
+        assert!(error(in_script).is("NOPERM"));
         assert_eq!(error(b"-no code\r\n").to_string(), "ERR no code");
         assert_eq!(error(b"!8\r\nOOM full\r\n").to_string(), "OOM full");
     }

@@ -7,19 +7,15 @@
 use std::collections::HashMap;
 use std::net::TcpStream as StdStream;
 use std::sync::mpsc::channel;
-use std::time::Duration;
 
 use super::core_loop::Core;
 use super::core_message::CoreMessage;
 use super::publisher::Publisher;
 use super::readiness::data_of;
-use super::standstill_orders::{CopyOrder, SocketCopies};
+use super::standstill_orders::{CORE_ANSWERS_WITHIN, CopyOrder, SocketCopies};
 use crate::shard::ConnectionKey;
 
-/// For a core to come to its messages. One that is later goes without.
-const CORE_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
-
-/// The next ones of a core, from a place on. None: it does not come to it.
+/// The next ones of a core, from a place on. None: it does not come to it, and goes without.
 pub(crate) fn copy_sockets(
     publisher: &Publisher,
     core: usize,

@@ -20,7 +20,6 @@ use super::core_message::CoreMessage;
 use super::endings::{self, SessionEndings};
 use super::engine::{CoreDriver, SCRATCH_BYTES};
 use super::forward::{CoreAction, Forwarding};
-use super::gate::Gate;
 #[cfg(feature = "auth")]
 use super::identify;
 use super::publisher::Publisher;
@@ -29,14 +28,16 @@ use super::seal::Sealer;
 use super::sockets::Sockets;
 use super::trace_sink::TraceSinks;
 use super::unsent::UnsentWrites;
-use super::{clock, link, questions, serve, socket};
+use super::{clock, core_reach, link, questions, serve};
 use crate::budget::Charge;
 use crate::clients::{Client, Ticket};
 #[cfg(feature = "auth")]
 use crate::credentials::CredentialStore;
 use crate::forward::{Departing, EXCHANGE_BYTES};
+use crate::gate::Gate;
 use crate::log_throttle::LogThrottles;
 use crate::shard::{CallKey, Closed, ConnectionKey, Effect, MissReason, Shard, TooMany};
+use crate::socket;
 
 pub(super) struct Core {
     pub(super) number: u16,
@@ -238,9 +239,9 @@ impl Core {
         }
     }
 
-    /// Requests of clients here that other nodes are to answer, and have not.
+    /// Requests of clients here that other nodes answer, and streams of theirs: a drain waits for both.
     pub(super) fn forwarded(&self) -> usize {
-        self.forwarding.as_ref().map_or(0, |it| it.held_up())
+        self.forwarding.as_ref().map_or(0, |it| it.count())
     }
 
     /// All that the shard, and what is passed on, want done now.
@@ -316,7 +317,7 @@ impl Core {
             Effect::Lifecycle(event) => self.application.run_hook(&event),
             Effect::Announce(presence) => {
                 if let Some(forwarding) = &self.forwarding {
-                    forwarding.say(presence);
+                    forwarding.say(core_reach::dated(presence));
                 }
             }
             Effect::HearingEnded(why) => endings::note(self.number, why, &self.throttles),

@@ -16,7 +16,8 @@ use crate::mailbox::Mailbox;
 use crate::shard::view::{ViewAnswer, ViewQuestion};
 #[cfg(feature = "auth")]
 use crate::shard::{ConnectionKey, IdentityAnswer};
-use crate::shard::{Publication, TraceId, TraceWish};
+use crate::shard::{Millis, NotTaken, PortableSession, Publication, TraceId, TraceWish};
+use crate::wire::session_id::SessionId;
 
 pub(super) enum CoreMessage {
     /// A connection that belongs to this core from now on, and what was read of it.
@@ -77,6 +78,17 @@ pub(super) enum CoreMessage {
     Announce,
     /// Tell them of some, so that whoever lost their records notices.
     Verify,
+    /// A session that this node claimed under this number goes on here. Nobody may wait for the answer any more.
+    Adopt {
+        session: SessionId,
+        fence: u64,
+        state: Box<PortableSession>,
+        answer: oneshot::Sender<Result<(), NotTaken>>,
+    },
+    /// Other nodes have these sessions now, each under this number.
+    LetGo(Arc<[(SessionId, u64)]>),
+    /// Until when no other node takes over what is here.
+    Lease(Option<Millis>),
     /// Say in the log how much there is of everything.
     Report,
     /// Whether new clients should come, as far as others know.

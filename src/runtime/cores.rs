@@ -59,6 +59,8 @@ pub(crate) struct CoresSetup {
     pub(crate) drain: DrainTimes,
     /// None: this node is alone.
     pub(crate) cluster: Option<ClusterAccess>,
+    /// Sessions of a node that is gone go on at another one.
+    pub(crate) adoption: bool,
     /// Its board is that of other nodes, too: it is not ready before that was read, as the log that they share says.
     pub(crate) shares_board: bool,
     pub(crate) blocking_threads: usize,
@@ -285,6 +287,7 @@ fn make_core(
         cluster: setup.cluster.as_ref().map(|cluster| Cluster {
             secret: cluster.secret.clone(),
         }),
+        adoption: setup.adoption,
         server_info: Arc::new(server_info),
         card: setup.card,
         accepts: Box::new(move |uri| asked.accepts(uri)),

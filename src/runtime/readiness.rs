@@ -15,10 +15,10 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 
-use super::gate::Gate;
-use super::socket;
 use crate::forward::SocketInterest;
+use crate::gate::Gate;
 use crate::shard::ConnectionKey;
+use crate::socket;
 
 /// Connections that are read from before everything else gets its turn.
 const BATCH: usize = 64;

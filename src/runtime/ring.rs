@@ -77,6 +77,15 @@ impl Driver {
     }
 }
 
+#[cfg(test)]
+impl Driver {
+    /// Those that are there: the ring where it can be had.
+    pub(crate) fn all_here() -> Vec<Driver> {
+        let drivers = [Driver::Epoll, Driver::Uring].into_iter();
+        drivers.filter(|it| it.settle().is_ok()).collect()
+    }
+}
+
 fn ring(
     builder: io_uring::Builder,
     entries: u32,

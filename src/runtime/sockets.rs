@@ -5,11 +5,8 @@ use std::cell::RefCell;
 use std::hint::black_box;
 use std::net::TcpStream as StdStream;
 
-use super::standstill_orders::SocketCopies;
+use super::standstill_orders::{DESCRIPTORS_AT_ONCE, SocketCopies};
 use crate::shard::ConnectionKey;
-
-/// Of sockets that are copied in one turn: as many as go with one message to another process.
-const COPIES_AT_ONCE: usize = 250;
 
 #[derive(Default)]
 pub(super) struct Sockets {
@@ -58,7 +55,7 @@ impl Sockets {
         let all = self.all.borrow();
         let mut sockets = Vec::new();
         for (place, socket) in all.iter().enumerate().skip(from) {
-            if sockets.len() == COPIES_AT_ONCE {
+            if sockets.len() == DESCRIPTORS_AT_ONCE {
                 let next = Some(place);
                 return SocketCopies { sockets, next };
             }

@@ -7,18 +7,17 @@ use std::time::{Duration, Instant};
 
 use super::core_message::CoreMessage;
 use super::publisher::Publisher;
-use super::standstill_orders::{FreezeOrder, FrozenCore, QuiesceOrder, StillHeldUp};
+use super::standstill_orders::{
+    CORE_ANSWERS_WITHIN, FreezeOrder, FrozenCore, QuiesceOrder, StillHeldUp,
+};
 use crate::shard::{ConnectionKey, HeldUp};
-
-/// For a core to come to its messages, beyond what it was asked to wait.
-const CORE_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
 /// Cores that stand still, and nothing can be published meanwhile. Dropped, they go on.
 pub(crate) struct Standing<'a> {
     publisher: &'a Publisher,
     /// In the order in which they stood still.
     pub(crate) cores: Vec<(u16, FrozenCore)>,
-    /// Dropped before the cores go on.
+    /// Dropped when the cores were told to go on.
     thaws: Vec<Sender<()>>,
     /// The first of them has read nothing since then, by the monotonic clock of the machine.
     pub(crate) since_ns: u64,
@@ -113,8 +112,10 @@ impl Drop for Standing<'_> {
     fn drop(&mut self) {
         // What the cores lent is theirs again before they look for it.
         self.cores.clear();
-        self.thaws.clear();
+        // The order is there when they look: a core that is thawed and still quiet would look at its timers first, and end who
+        // was late while nobody read. And one that has not come to its order to stand still need not do so any more.
         go_on(self.publisher);
+        self.thaws.clear();
     }
 }
 
@@ -154,3 +155,6 @@ fn no_answer(why: RecvTimeoutError) -> NotStanding {
         RecvTimeoutError::Disconnected => "a core is gone".to_owned(),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,27 +2,26 @@
 //!
 //! ```text
 //! here   serves ─quiesce─▶ reads and accepts nothing ─freeze─▶ its thread waits, all it has is written down ─▶ (the process ends)
-//!           ▲                        │ held up                              │ thaw
-//!           └────────────────────────┴──────────────────────────────────────┘
+//!           ▲                        │  ▲                                   │
+//!           └─────────go on──────────┘  └───────────────thaw────────────────┘
 //! there  waits for what a core had ─▶ has it ─go─▶ serves
 //! ```
 //!
-//! While its thread waits nothing of a core does anything: no timer fires and no handler goes on. It beats as soon as it goes on,
-//! which is long before the watchdog counts it as hanging.
+//! While its thread waits nothing of a core does anything: no timer fires, and no handler goes on but with what it does elsewhere
+//! (blocking work, threads of tokio). It beats as soon as it is thawed, which is before the watchdog counts it as hanging: how long
+//! a pause may be is bounded for that (`handover::successor`).
 
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io;
 use std::net::TcpStream as StdStream;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{MemfdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
 
 use super::ahead::AheadSockets;
-use super::clock;
 use super::core_loop::Core;
 use super::drain_barrier::DrainBarrier;
 use super::engine::CoreDriver;
@@ -30,9 +29,11 @@ use super::forward::Lent;
 use super::standstill_orders::{
     CoreResume, ForCore, FreezeOrder, FrozenCore, QuiesceOrder, Quiet, ReceivedCore, StillHeldUp,
 };
+use super::{clock, memory_file};
 use crate::acceptor::Acceptor;
 use crate::forward::TravellingStream;
 use crate::shard::{ConnectionKey, FrozenShard, HeldUp, StaysBecause};
+use crate::tasks;
 
 /// How often a core that becomes quiet looks whether it is.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
@@ -50,11 +51,22 @@ struct CoreState {
     passed_on: Vec<TravellingStream>,
 }
 
-/// Reads and accepts nothing from now on, and says when nothing is under way any more.
-pub(super) async fn quiesce(core: Rc<Core>, acceptors: Rc<[Acceptor]>, order: QuiesceOrder) {
-    let until = Instant::now() + order.within;
+/// Reads nothing from now on, accepts nothing either in a moment, and says then when nothing is under way any more. It is not read
+/// from this call on: an order to go on may be the next message, and has to find the gate shut to open it.
+pub(super) fn quiesce(core: &Rc<Core>, acceptors: &Rc<[Acceptor]>, order: QuiesceOrder) {
     core.quiet.shut();
     let since_ns = clock::machine_ns();
+    let quiet = become_quiet(core.clone(), acceptors.clone(), order, since_ns);
+    tasks::spawn(quiet);
+}
+
+async fn become_quiet(
+    core: Rc<Core>,
+    acceptors: Rc<[Acceptor]>,
+    order: QuiesceOrder,
+    since_ns: u64,
+) {
+    let until = Instant::now() + order.within;
     for acceptor in &*acceptors {
         acceptor.pause().await;
         if !core.quiet.is_shut() {
@@ -74,8 +86,13 @@ pub(super) async fn quiesce(core: Rc<Core>, acceptors: Rc<[Acceptor]>, order: Qu
 
 fn held_up(core: &Core) -> HeldUp {
     let mut held_up = core.shard.borrow().held_up();
-    held_up.add_of(StaysBecause::PassedOn, core.forwarded());
+    held_up.add_of(StaysBecause::PassedOn, passed_on(core));
     held_up
+}
+
+/// Requests of clients here that other nodes are to answer, and have not. Streams of other nodes travel.
+fn passed_on(core: &Core) -> usize {
+    core.forwarding.as_ref().map_or(0, |it| it.held_up())
 }
 
 /// Reads and accepts again.
@@ -88,10 +105,10 @@ pub(super) fn go_on(core: &Core, acceptors: &[Acceptor]) {
 /// after this one.
 pub(super) fn freeze(core: &Rc<Core>, order: &FreezeOrder, followed: bool) {
     core.pump();
-    let forwarded = core.forwarded();
-    if followed || forwarded > 0 {
+    let passed_on = passed_on(core);
+    if followed || passed_on > 0 {
         let mut held_up = HeldUp::default();
-        held_up.add_of(StaysBecause::PassedOn, forwarded);
+        held_up.add_of(StaysBecause::PassedOn, passed_on);
         held_up.add_of(StaysBecause::NotDrained, followed.into());
         let _ = order
             .answer
@@ -117,8 +134,8 @@ pub(super) fn freeze(core: &Rc<Core>, order: &FreezeOrder, followed: bool) {
     let late = (0..sockets.len()).filter(is_late).collect();
     let sockets = Arc::new(sockets);
     let sessions = frozen.session_count();
-    let passed_on = std::mem::take(&mut lent.streams);
-    let (state, written) = CoreState::of(frozen, core, &keys, passed_on).write();
+    let streams = std::mem::take(&mut lent.streams);
+    let (state, written) = CoreState::of(frozen, core, &keys, streams).write();
     let answer = match written {
         Ok(file) => Ok(FrozenCore {
             state: file,
@@ -319,20 +336,16 @@ impl CoreState {
     }
 
     fn write_down(&self) -> io::Result<File> {
-        let mut file = File::from(memfd_create("pinfold-core", MemfdFlags::CLOEXEC)?);
         let mut bytes = Vec::new();
         let mut writer = rmp_serde::Serializer::new(&mut bytes)
             .with_struct_map()
             .with_bytes(rmp_serde::config::BytesMode::ForceAll);
         self.serialize(&mut writer).map_err(io::Error::other)?;
-        file.write_all(&bytes)?;
-        Ok(file)
+        memory_file::write("pinfold-core", &bytes)
     }
 
-    fn read(mut file: File) -> io::Result<CoreState> {
-        let mut bytes = Vec::new();
-        file.rewind()?;
-        file.read_to_end(&mut bytes)?;
+    fn read(file: File) -> io::Result<CoreState> {
+        let bytes = memory_file::read(file)?;
         rmp_serde::from_slice(&bytes).map_err(|fault| malformed(&fault.to_string()))
     }
 }

@@ -10,6 +10,12 @@ use std::time::Duration;
 
 use crate::shard::{ConnectionKey, HeldUp};
 
+/// For a core to come to its messages, beyond what it was asked to wait.
+pub(crate) const CORE_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+/// Descriptors that go to another process with one message: of 253, which the kernel takes. So many sockets are copied in one turn
+/// of their core.
+pub(crate) const DESCRIPTORS_AT_ONCE: usize = 250;
+
 /// What a core is asked before it stands still.
 pub(crate) struct QuiesceOrder {
     /// So long it waits for what holds it up.

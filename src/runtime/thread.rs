@@ -21,9 +21,10 @@ use super::stats::{StatsBoard, TICKS_TO_COPY};
 use super::tokio::Tokio;
 use super::turns::WakeRelay;
 use super::watchdog::Beats;
-use super::{ahead, clock, fanout, forward, readiness, socket};
+use super::{ahead, clock, core_reach, fanout, forward, readiness};
 use crate::acceptor::{Acceptor, Listening};
 use crate::shard::{DrainTimes, Shard};
+use crate::socket;
 use crate::tasks;
 
 /// How often a shard's timers are looked at; its wheel turns at the same pace.
@@ -198,7 +199,6 @@ async fn accept(
                 continue;
             }
         };
-        socket::keep_to_itself(&stream);
         let stream = socket::off_the_ring(stream);
         let target = place_among.map_or(core.number, |count| (random() % u32::from(count)) as u16);
         if target == core.number {
@@ -257,7 +257,7 @@ async fn take_messages(
                     let _ = stop.take().map(|stop| stop.send(()));
                 }
                 CoreMessage::Quiesce(order) => {
-                    tasks::spawn(standstill::quiesce(core.clone(), acceptors.clone(), order));
+                    standstill::quiesce(&core, &acceptors, order);
                 }
                 CoreMessage::GoOn => standstill::go_on(&core, &acceptors),
                 CoreMessage::Freeze(order) => {
@@ -291,13 +291,7 @@ fn take_message(core: &Rc<Core>, message: CoreMessage) {
             session,
             notice,
             answer,
-        } => {
-            let answered = core
-                .shard
-                .borrow_mut()
-                .handle_notice(now, &session, &notice);
-            let _ = answer.send(answered);
-        }
+        } => core_reach::notify_session((&**core, core.number), session, notice, answer),
         CoreMessage::NotifyAll { offset, notice } => {
             core.shard
                 .borrow_mut()
@@ -327,6 +321,17 @@ fn take_message(core: &Rc<Core>, message: CoreMessage) {
         CoreMessage::EndTrace(id) => core.end_trace(id),
         CoreMessage::Announce => core.shard.borrow_mut().handle_announce(),
         CoreMessage::Verify => core.shard.borrow_mut().handle_verify(),
+        CoreMessage::Adopt {
+            session,
+            fence,
+            state,
+            answer,
+        } => {
+            let mut shard = core.shard.borrow_mut();
+            let _ = answer.send(shard.handle_adopt(now, session, fence, &state));
+        }
+        CoreMessage::LetGo(sessions) => core.shard.borrow_mut().handle_let_go(now, &sessions),
+        CoreMessage::Lease(until) => core.shard.borrow_mut().handle_lease(now, until),
         CoreMessage::Report => report(core),
         CoreMessage::CopySockets(order) => ahead::copy(core, &order),
         CoreMessage::Drain

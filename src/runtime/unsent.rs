@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 
-use super::socket;
 use crate::shard::ConnectionKey;
+use crate::socket;
 
 #[derive(Default)]
 pub(super) struct UnsentWrites {

@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use super::core_loop::Core;
 use super::engine::CoreDriver;
-use super::{clock, serve, socket};
+use super::{clock, serve};
 use crate::shard::ConnectionKey;
+use crate::socket;
 use crate::tasks;
 
 impl Core {

@@ -159,6 +159,14 @@ impl<T, K> Arena<T, K> {
         key
     }
 
+    /// As many slots as an arena has whose place this one takes: its entries can have all of their keys again.
+    pub(crate) fn make_slots(&mut self, slot_count: usize) {
+        while self.slot_count < slot_count {
+            self.add_slot();
+        }
+        self.list_vacant();
+    }
+
     /// Finds out which slots have no entry.
     pub(crate) fn list_vacant(&mut self) {
         let slots = (0..self.slot_count as u32).rev();

@@ -11,12 +11,16 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::stays::{Leaves, NotTaken, StaysBecause};
+use super::travel::{PackedParts, PartsArriving, PartsLeaving};
 use super::{ConnectionKey, CorePosition, Millis, Shard, TravellingConnection, TravellingSession};
 
 /// All that a core had.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct FrozenShard {
     position: CorePosition,
+    /// What the following have in common.
+    #[serde(default)]
+    parts: PackedParts,
     sessions: Vec<TravellingSession>,
     connections: Vec<TravellingConnection>,
 }
@@ -119,10 +123,14 @@ impl Shard {
         }
         let mut frozen = FrozenShard {
             position: self.position(),
+            parts: PackedParts::default(),
             sessions: Vec::new(),
             connections: Vec::new(),
         };
-        match self.empty_into(&mut frozen) {
+        let mut parts = PartsLeaving::default();
+        let emptied = self.empty_into(&mut frozen, &mut parts);
+        frozen.parts = parts.packed();
+        match emptied {
             Ok(()) => Ok(frozen),
             Err(why) => {
                 let back = self.handle_resume(now, frozen);
@@ -134,20 +142,24 @@ impl Shard {
         }
     }
 
-    fn empty_into(&mut self, frozen: &mut FrozenShard) -> Result<(), StaysBecause> {
+    fn empty_into(
+        &mut self,
+        frozen: &mut FrozenShard,
+        parts: &mut PartsLeaving,
+    ) -> Result<(), StaysBecause> {
         let sessions: Vec<_> = self.sessions().collect();
         frozen.sessions.reserve(sessions.len());
         for key in sessions {
             frozen
                 .sessions
-                .push(self.take_session_as(key, Leaves::WithItsCore)?.0);
+                .push(self.take_session_as(key, Leaves::WithItsCore, parts)?.0);
         }
         let connections: Vec<_> = self.connections().collect();
         frozen.connections.reserve(connections.len());
         for key in connections {
             frozen
                 .connections
-                .push(self.take_connection_as(key, Leaves::WithItsCore)?);
+                .push(self.take_connection_as(key, Leaves::WithItsCore, parts)?);
         }
         Ok(())
     }
@@ -157,10 +169,12 @@ impl Shard {
     fn put_all_again(
         &mut self,
         mut connections: Vec<TravellingConnection>,
+        parts: &mut PartsArriving,
     ) -> Result<(), NotTaken> {
         connections.sort_by_key(TravellingConnection::stream_name);
         for connection in connections {
-            self.put_connection_again(connection).map_err(|it| it.why)?;
+            self.put_connection_again(connection, parts)
+                .map_err(|it| it.why)?;
         }
         Ok(())
     }
@@ -178,18 +192,21 @@ impl Shard {
         self.at(now);
         let FrozenShard {
             position,
+            parts,
             sessions,
             connections,
         } = frozen;
+        let mut parts = PartsArriving::of(parts);
         self.begin_at(position);
         let others: Vec<_> = connections.iter().map(TravellingConnection::key).collect();
-        self.put_all_again(connections)?;
+        self.put_all_again(connections, &mut parts)?;
         let mut keys = Vec::new();
         for session in sessions {
-            let put = self.put_session_again(session);
+            let put = self.put_session_again(session, &mut parts);
             keys.extend(put.map_err(|it| it.why)?);
         }
         keys.extend(others);
+        self.engine.let_go_of_parts(parts);
         self.http.list_vacant();
         self.go_on();
         Ok(keys)

@@ -33,12 +33,14 @@ mod http;
 mod identify;
 mod memory;
 mod messages;
+mod portable;
 mod questions;
 mod refused;
 mod remote;
 mod setup;
 mod stats;
 mod stays;
+mod takeover;
 mod trace;
 mod travel;
 pub mod view;
@@ -67,6 +69,7 @@ pub use self::freeze::{FrozenShard, HeldUp};
 pub use self::http::{HttpSsePaths, RequestPolicy, TooMany};
 #[cfg(feature = "auth")]
 pub use self::http::{IdentityAnswer, IdentityQuestion, UnknownSender};
+pub use self::portable::{PORTABLE_BYTES_MAX, PortableSession};
 pub use self::questions::{AskedByPeer, PeerAnswer};
 pub use self::remote::{Cluster, Located, MissReason, SessionEvent, SessionInfo};
 pub use self::setup::{
@@ -186,16 +189,6 @@ impl Shard {
         if let Some(request) = self.http.handle_looked(key, &mut input) {
             self.engine
                 .handle_request(&mut self.http, &request, ReceivedBody::Looked(looked));
-        }
-        self.go_on();
-    }
-
-    /// Whether the session's node lives ([`Effect::Locate`] asked for it). Too late if the client is gone.
-    pub fn handle_located(&mut self, now: Millis, key: ConnectionKey, located: Located) {
-        self.at(now);
-        match located {
-            Located::Gone(gone) => self.http.handle_word(key, gone),
-            Located::There => self.http.handle_leave(key),
         }
         self.go_on();
     }

@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::messages::error_message;
+use super::portable::PortableSession;
 use super::refused::Refused;
 use super::wheel::Millis;
 use crate::app::call::NotifyRefused;
@@ -46,6 +47,10 @@ pub enum MissReason {
 pub enum Located {
     /// Its node lives and takes the request.
     There,
+    /// This node has taken it over: it is on this core.
+    Here {
+        core: u16,
+    },
     Gone(MissReason),
 }
 
@@ -62,6 +67,11 @@ pub enum SessionEvent {
     Ended { session: SessionId },
     /// It ends because its process does.
     Restarting { session: SessionId },
+    /// It is here no more, and any node may take it over: its record says so.
+    LetGo {
+        session: SessionId,
+        info: Box<SessionInfo>,
+    },
     /// A request for a session that should be here and is not.
     Missed {
         session: SessionId,
@@ -82,6 +92,10 @@ pub struct SessionInfo {
     pub client_version: Option<Box<str>>,
     /// By this shard's clock.
     pub created_at: Millis,
+    /// How often it was taken over: whoever has it writes no record over one with a higher number.
+    pub fence: u64,
+    /// For whoever takes it over. None: it cannot be taken over.
+    pub state: Option<Box<PortableSession>>,
 }
 
 impl MissReason {

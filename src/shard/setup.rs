@@ -28,6 +28,8 @@ pub struct ShardSetup {
     pub gate: RequestPolicy,
     /// None: this node is alone.
     pub cluster: Option<Cluster>,
+    /// Sessions of a node that is gone go on at another one, as far as the application says that its may.
+    pub adoption: bool,
     pub server_info: Arc<ServerInfoJson>,
     /// How anybody may learn of the server. None: nobody does.
     pub card: Option<CardSettings>,
@@ -44,7 +46,13 @@ impl ShardSetup {
             secret: cluster.secret.clone(),
             questions: cluster.secret.as_ref().map(QuestionKey::of),
             own: (self.node, self.incarnation),
+            adopts: self.adopts(),
         })
+    }
+
+    /// Sessions may change their node.
+    pub(super) fn adopts(&self) -> bool {
+        self.adoption && self.cluster.is_some() && self.server_info.portable_sessions
     }
 
     /// What anybody may read.

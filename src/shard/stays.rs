@@ -1,4 +1,5 @@
-//! Why something cannot leave a shard now, or enter one: for whoever carries state between shards.
+//! Why something cannot leave a shard now, or enter one, and what of it need not be written down: for whoever carries state
+//! between shards.
 
 use std::fmt;
 
@@ -50,6 +51,10 @@ pub enum NotTaken {
     Malformed,
     /// The node takes its leave.
     Draining,
+    /// The node has no room for it now.
+    Full,
+    /// Sessions of this node, or of its application, are not taken over.
+    NotAdopted,
 }
 
 impl fmt::Display for StaysBecause {
@@ -81,9 +86,16 @@ impl fmt::Display for NotTaken {
             NotTaken::IsHere => f.write_str("this core has that session"),
             NotTaken::Malformed => f.write_str("this is no session or connection that left a core"),
             NotTaken::Draining => f.write_str("this node takes its leave"),
+            NotTaken::Full => f.write_str("this node has no room for it now"),
+            NotTaken::NotAdopted => f.write_str("this node takes no sessions over"),
         }
     }
 }
 
 impl std::error::Error for StaysBecause {}
 impl std::error::Error for NotTaken {}
+
+/// Most of what travels is as it mostly is. That is left out, and is so again where it is read.
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

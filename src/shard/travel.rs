@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use super::engine::travel::parts::{PackedParts, PartsArriving, PartsLeaving};
 use super::engine::travel::{PackedListen, PackedSession};
 use super::engine::{ExchangeOwner, SessionKey};
 use super::exchange::Wire as _;
@@ -44,13 +45,20 @@ use crate::wire::session_id::SessionId;
 pub struct TravellingSession {
     session: Box<PackedSession>,
     connections: Vec<PackedConnection>,
+    /// Of one that travels alone; else they are beside all that travel together.
+    #[serde(default, skip_serializing_if = "PackedParts::is_empty")]
+    parts: PackedParts,
 }
 
 /// A connection on its way.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct TravellingConnection {
     connection: PackedConnection,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     listen: Option<PackedListen>,
+    /// As a session's.
+    #[serde(default, skip_serializing_if = "PackedParts::is_empty")]
+    parts: PackedParts,
 }
 
 /// A value that was not taken.
@@ -118,13 +126,17 @@ impl Shard {
         key: SessionKey,
     ) -> Result<(TravellingSession, Vec<ConnectionKey>), StaysBecause> {
         self.at(now);
-        self.take_session_as(key, Leaves::Alone)
+        let mut parts = PartsLeaving::default();
+        let (mut session, keys) = self.take_session_as(key, Leaves::Alone, &mut parts)?;
+        session.parts = parts.packed();
+        Ok((session, keys))
     }
 
     pub(super) fn take_session_as(
         &mut self,
         key: SessionKey,
         leaves: Leaves,
+        parts: &mut PartsLeaving,
     ) -> Result<(TravellingSession, Vec<ConnectionKey>), StaysBecause> {
         let id = self.engine.may_leave(key)?;
         if leaves == Leaves::Alone && self.is_about_to_be_asked(id) {
@@ -134,12 +146,13 @@ impl Shard {
         for &connection in &keys {
             self.http.may_leave(connection, leaves)?;
         }
-        let session = self.engine.pack_session(key);
+        let session = self.engine.pack_session(key, parts);
         let session = session.ok_or(StaysBecause::NotHere)?;
         let connections = keys.iter().filter_map(|&it| self.http.pack(it, leaves));
         let travelling = TravellingSession {
             connections: connections.collect(),
             session: Box::new(session),
+            parts: PackedParts::default(),
         };
         Ok((travelling, keys))
     }
@@ -158,10 +171,16 @@ impl Shard {
     pub fn put_session(
         &mut self,
         now: Millis,
-        session: TravellingSession,
+        mut session: TravellingSession,
     ) -> Result<(SessionKey, Vec<ConnectionKey>), GivenBack<TravellingSession>> {
         self.at(now);
-        let put = self.put_session_as(session, KeysThere::New)?;
+        let mut parts = PartsArriving::of(std::mem::take(&mut session.parts));
+        let put = self.put_session_as(session, KeysThere::New, &mut parts);
+        let parts = self.engine.let_go_of_parts(parts);
+        let put = put.map_err(|mut back| {
+            back.value.parts = parts;
+            back
+        })?;
         self.go_on();
         Ok(put)
     }
@@ -173,8 +192,9 @@ impl Shard {
     pub(super) fn put_session_again(
         &mut self,
         session: TravellingSession,
+        parts: &mut PartsArriving,
     ) -> Result<Vec<ConnectionKey>, GivenBack<TravellingSession>> {
-        let put = self.put_session_as(session, KeysThere::Again);
+        let put = self.put_session_as(session, KeysThere::Again, parts);
         put.map(|(_, connections)| connections)
     }
 
@@ -182,27 +202,33 @@ impl Shard {
         &mut self,
         session: TravellingSession,
         keys: KeysThere,
+        arriving: &mut PartsArriving,
     ) -> Result<(SessionKey, Vec<ConnectionKey>), GivenBack<TravellingSession>> {
         let TravellingSession {
             session,
             connections,
+            parts,
         } = session;
         if keys == KeysThere::Again && !connections.iter().all(|it| self.http.has_room(key_of(it)))
         {
             let value = Box::new(TravellingSession {
                 session,
                 connections,
+                parts,
             });
             let why = NotTaken::Malformed;
             return Err(GivenBack { why, value });
         }
-        let unpacked = self.engine.unpack_session(session, connections.len());
+        let unpacked = self
+            .engine
+            .unpack_session(session, connections.len(), arriving);
         let (key, owners) = match unpacked {
             Ok(unpacked) => unpacked,
             Err((why, session)) => {
                 let value = Box::new(TravellingSession {
                     session,
                     connections,
+                    parts,
                 });
                 return Err(GivenBack { why, value });
             }
@@ -222,22 +248,30 @@ impl Shard {
         key: ConnectionKey,
     ) -> Result<TravellingConnection, StaysBecause> {
         self.at(now);
-        self.take_connection_as(key, Leaves::Alone)
+        let mut parts = PartsLeaving::default();
+        let mut connection = self.take_connection_as(key, Leaves::Alone, &mut parts)?;
+        connection.parts = parts.packed();
+        Ok(connection)
     }
 
     pub(super) fn take_connection_as(
         &mut self,
         key: ConnectionKey,
         leaves: Leaves,
+        parts: &mut PartsLeaving,
     ) -> Result<TravellingConnection, StaysBecause> {
         let owner = self.http.may_leave(key, leaves)?;
         owner.map_or(Ok(()), |it| self.engine.may_leave_with(it))?;
         let listen = match owner {
-            Some(ExchangeOwner::Listener(listener)) => self.engine.pack_listen(listener),
+            Some(ExchangeOwner::Listener(listener)) => self.engine.pack_listen(listener, parts),
             _ => None,
         };
         let connection = self.http.pack(key, leaves).ok_or(StaysBecause::NotHere)?;
-        Ok(TravellingConnection { connection, listen })
+        Ok(TravellingConnection {
+            connection,
+            listen,
+            parts: PackedParts::default(),
+        })
     }
 
     /// A connection arrives.
@@ -247,10 +281,16 @@ impl Shard {
     pub fn put_connection(
         &mut self,
         now: Millis,
-        connection: TravellingConnection,
+        mut connection: TravellingConnection,
     ) -> Result<ConnectionKey, GivenBack<TravellingConnection>> {
         self.at(now);
-        let key = self.put_connection_as(connection, KeysThere::New)?;
+        let mut parts = PartsArriving::of(std::mem::take(&mut connection.parts));
+        let put = self.put_connection_as(connection, KeysThere::New, &mut parts);
+        let parts = self.engine.let_go_of_parts(parts);
+        let key = put.map_err(|mut back| {
+            back.value.parts = parts;
+            back
+        })?;
         self.go_on();
         Ok(key)
     }
@@ -262,29 +302,36 @@ impl Shard {
     pub(super) fn put_connection_again(
         &mut self,
         connection: TravellingConnection,
+        parts: &mut PartsArriving,
     ) -> Result<ConnectionKey, GivenBack<TravellingConnection>> {
         if !self.http.has_room(connection.key()) {
             let value = Box::new(connection);
             let why = NotTaken::Malformed;
             return Err(GivenBack { why, value });
         }
-        self.put_connection_as(connection, KeysThere::Again)
+        self.put_connection_as(connection, KeysThere::Again, parts)
     }
 
     fn put_connection_as(
         &mut self,
         connection: TravellingConnection,
         keys: KeysThere,
+        arriving: &mut PartsArriving,
     ) -> Result<ConnectionKey, GivenBack<TravellingConnection>> {
         let TravellingConnection {
             mut connection,
             listen,
+            parts,
         } = connection;
         let refused = |why, connection, listen| {
-            let value = Box::new(TravellingConnection { connection, listen });
+            let value = Box::new(TravellingConnection {
+                connection,
+                listen,
+                parts,
+            });
             Err(GivenBack { why, value })
         };
-        let what = match listen.map(|it| self.engine.unpack_listen(it)) {
+        let what = match listen.map(|it| self.engine.unpack_listen(it, arriving)) {
             Some(Ok(owner)) => Arrives::OwnedBy(owner),
             Some(Err(back)) => {
                 let (why, listen) = *back;
@@ -321,12 +368,13 @@ impl Shard {
             // What they hold of it is charged again where that arrives.
             memory: _,
         } = self;
-        engine.position(http.next_connection())
+        engine.position(http.next_connection(), http.slot_count())
     }
 
     /// Goes on where another core stood, before anything else is handled.
     pub fn begin_at(&mut self, position: CorePosition) {
         self.http.count_connections_from(position.next_connection);
+        self.http.make_slots(position.slots.connections());
         self.engine.begin_at(position);
     }
 

@@ -23,6 +23,10 @@ const QUESTION: &str = "pinfold-question";
 /// What leads the target, where operators have theirs at the root.
 const AT: &str = "/.pinfold";
 
+/// What a node asks that does not reach Redis: that nothing is taken over from it. Of whichever process is there under the name of
+/// the node that is asked, which is called 0: it may be another one by now.
+pub const PLEDGE: &str = "/pledge";
+
 /// What one node asks of another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerQuestion {
@@ -34,6 +38,15 @@ pub struct PeerQuestion {
     pub method: Method,
     /// As at the admin listener: `/sessions?limit=100`.
     pub target: Box<str>,
+}
+
+impl PeerQuestion {
+    /// Whether it is for the cluster itself, and not for operators.
+    #[must_use]
+    pub fn is_for_pledge(&self) -> bool {
+        let path = self.target.split('?').next();
+        self.method == Method::Post && path == Some(PLEDGE)
+    }
 }
 
 /// By which nodes prove that they ask.
@@ -86,7 +99,11 @@ impl QuestionKey {
             target: target.into(),
         };
         let proof = URL_SAFE_NO_PAD.decode(words.next()?).ok()?;
-        let right = self.proof(&question, method_text(method)?, own);
+        let to = match question.is_for_pledge() {
+            true => (own.0, 0),
+            false => own,
+        };
+        let right = self.proof(&question, method_text(method)?, to);
         let is_proven = right.verify_slice(&proof).is_ok() && words.next().is_none();
         is_proven.then_some(question)
     }

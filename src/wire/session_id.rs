@@ -100,6 +100,14 @@ impl SessionId {
         text
     }
 
+    /// On which of so many cores it lives at a node that has taken it over: spread by what is drawn at random.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn adopting_core(&self, core_count: u16) -> u16 {
+        let [low, high, ..] = self.secret;
+        u16::from_le_bytes([low, high]) % core_count.max(1)
+    }
+
     /// Takes the same time wherever the two differ.
     #[doc(hidden)]
     #[must_use]

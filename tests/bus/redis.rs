@@ -42,6 +42,9 @@ impl Redis {
             assert!(Instant::now() < until, "Redis does not start");
             std::thread::sleep(Duration::from_millis(5));
         }
+        let child = self.child.as_mut().expect("it was started");
+        let ended = child.try_wait().expect("our own child");
+        assert!(ended.is_none(), "somebody else has its port: {ended:?}");
     }
 
     /// For a node, which may do what deploy/README.md says.

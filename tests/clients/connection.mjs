@@ -33,6 +33,7 @@ export class Connection {
         for (const method of NOTIFICATIONS) {
             sdk.hear(connection.client, method, ({ params }) => connection.journal.push({ told: method, params }));
         }
+        connection.client.onerror = error => connection.journal.push({ fault: error.message });
         try {
             await connection.client.connect(connection.transport);
         } catch (error) {
@@ -52,7 +53,8 @@ export class Connection {
             authProvider,
             fetch: async (input, init) => {
                 const response = await fetch(input, init);
-                journal.push({ http: init?.method ?? 'GET', status: response.status, url: String(input) });
+                const session = new Headers(init?.headers).get('mcp-session-id') ?? undefined;
+                journal.push({ http: init?.method ?? 'GET', status: response.status, url: String(input), session });
                 return response;
             },
         });
@@ -110,6 +112,11 @@ export class Connection {
     async unlisten(uri) {
         if (this.sessionId !== undefined) await this.client.unsubscribeResource({ uri });
         else await this.#listening.close();
+    }
+
+    /** 2026-07-28: how the stream of notifications ended, when it has. */
+    get unheard() {
+        return this.#listening.closed;
     }
 
     get honored() {

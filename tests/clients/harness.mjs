@@ -8,8 +8,8 @@ const EVENT_DEADLINE_MS = 8_000;
 
 const checks = [];
 
-export function check(name, body) {
-    checks.push({ name, body });
+export function check(name, body, { ms = CHECK_DEADLINE_MS } = {}) {
+    checks.push({ name, body, ms });
 }
 
 export function within(promise, ms, what) {
@@ -25,10 +25,10 @@ export async function run() {
     process.on('unhandledRejection', error => console.log(`# unhandled: ${error?.stack ?? error}`));
     console.log(`TAP version 13\n1..${checks.length}`);
     let failed = 0;
-    for (const [index, { name, body }] of checks.entries()) {
+    for (const [index, { name, body, ms }] of checks.entries()) {
         const started = performance.now();
         try {
-            await within(Promise.resolve().then(body), CHECK_DEADLINE_MS, name);
+            await within(Promise.resolve().then(body), ms, name);
             console.log(`ok ${index + 1} - ${name} # ${Math.round(performance.now() - started)} ms`);
         } catch (error) {
             failed += 1;

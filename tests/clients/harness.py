@@ -15,12 +15,12 @@ EVENT_DEADLINE_S = 8
 _checks = []
 
 
-def check(name, when=True):
+def check(name, when=True, seconds=CHECK_DEADLINE_S):
     """What follows is a check of this name, or it is none here."""
 
     def take(body):
         if when:
-            _checks.append((name, body))
+            _checks.append((name, body, seconds))
         return body
 
     return take
@@ -30,10 +30,10 @@ async def run(*arguments):
     """Runs all checks with these arguments, prints TAP; tells whether every check passed."""
     print(f"TAP version 13\n1..{len(_checks)}", flush=True)
     failed = 0
-    for number, (name, body) in enumerate(_checks, 1):
+    for number, (name, body, seconds) in enumerate(_checks, 1):
         started = time.monotonic()
         try:
-            with anyio.fail_after(CHECK_DEADLINE_S):
+            with anyio.fail_after(seconds):
                 await body(*arguments)
             print(f"ok {number} - {name} # {round((time.monotonic() - started) * 1000)} ms", flush=True)
         except Exception:
@@ -57,10 +57,10 @@ class Journal:
         self._more.set()
         self._more = anyio.Event()
 
-    async def find(self, fits, what, start=0):
+    async def find(self, fits, what, start=0, seconds=EVENT_DEADLINE_S):
         """The first entry from index `start` on that fits."""
         try:
-            with anyio.fail_after(EVENT_DEADLINE_S):
+            with anyio.fail_after(seconds):
                 while True:
                     more = self._more
                     for entry in self.entries[start:]:
@@ -68,7 +68,7 @@ class Journal:
                             return entry
                     await more.wait()
         except TimeoutError:
-            raise AssertionError(f"{what}: nothing within {EVENT_DEADLINE_S} s") from None
+            raise AssertionError(f"{what}: nothing within {seconds} s") from None
 
     def since(self, start, fits=lambda entry: True):
         return [entry for entry in self.entries[start:] if fits(entry)]

@@ -1,6 +1,6 @@
 """What pretends to be a new process of the program, and breaks off: python successor.py STAGE HOW
 
-It speaks the channel's messages (src/handover/words.rs, MessagePack) up to STAGE (hello, prepared, ready or go), and then, in the
+It speaks the channel's messages (src/handover/words.rs, MessagePack) up to STAGE (hello, prepared, taken, ready or go), and then, in the
 place of what would be said there: HOW is hang, exit, or a sentence with which it refuses.
 """
 
@@ -41,6 +41,8 @@ def hear(name):
             sys.exit("the old process is gone")
         if name in message:
             return
+        if b"Part" in message:
+            say("taken", text("Taken"))
 
 
 say("hello", b"\x81" + text("Hello") + b"\x83" + text("format") + b"\x01" + text("reads_from") + b"\x01" + text("version") + text("9.9.9"))

@@ -16,6 +16,7 @@ use socket2::{Domain, Socket, Type};
 use crate::dechunker::Dechunker;
 use crate::program::scratch_folder;
 use crate::server::{App, Placement, Server};
+use crate::waits::agent;
 
 const STREAMS: usize = 1_000;
 pub(crate) const TOPICS: usize = 50;
@@ -431,7 +432,8 @@ impl Server {
     pub(crate) fn publish(&self, uris: &[String]) {
         let items: Vec<Value> = uris.iter().map(|uri| json!({ "uri": uri })).collect();
         let url = format!("{}/publish", self.admin());
-        let answer = ureq::post(&url)
+        let answer = agent()
+            .post(&url)
             .send(Value::from(items).to_string())
             .expect("an answer");
         let text = answer.into_body().read_to_string().expect("a body");

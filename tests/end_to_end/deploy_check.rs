@@ -2,8 +2,7 @@
 //! be too many or too broken. Its exit code is what a deploy's script goes by.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::net::TcpListener;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,13 +10,15 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-use crate::cluster::client::{self, Session};
-use crate::cluster::node::Node;
-use crate::cluster::redis::Redis;
+use crate::cluster::all_nodes::Three;
+use crate::cluster::client::Session;
 use crate::cluster::stream::Stream;
-use crate::cluster::wait_until;
-use crate::program::scratch_folder;
+use crate::handover::failures::Call;
+use crate::ports::free_port;
+use crate::program::{output_of, scratch_folder};
 use crate::server::{App, Placement, Server, binary};
+use crate::tools;
+use crate::waits::{agent, wait_until};
 
 /// The exit code, and what was printed on both outputs.
 #[derive(Debug)]
@@ -43,22 +44,20 @@ impl Checked {
 }
 
 fn check(admin: &str, arguments: &[&str]) -> Checked {
-    let mut command = Command::new(binary());
+    checked(&mut Command::new(binary()), admin, arguments)
+}
+
+/// By a command that runs the program.
+fn checked(command: &mut Command, admin: &str, arguments: &[&str]) -> Checked {
     command
         .args(["deploy-check", "--admin", admin])
         .args(arguments);
-    let output = command.output().expect("pinfold runs");
+    let output = output_of(command);
     Checked {
         code: output.status.code(),
         text: String::from_utf8_lossy(&output.stdout).into_owned(),
         said: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
-}
-
-/// Whatever reasons there are.
-fn ended(node: &Value) -> u64 {
-    let ends = node["drain"]["end"].as_object().expect("reasons");
-    ends.values().filter_map(Value::as_u64).sum()
 }
 
 #[test]
@@ -87,14 +86,15 @@ fn a_drain_that_is_said_to_cost_a_lone_node_nothing() {
     let told = by_drain.json();
     assert_eq!(told["verdict"], "something_is_lost");
     let node = &told["nodes"][0];
-    assert_eq!(ended(node), 2, "{told}");
+    assert_eq!(node["drain"]["end"], json!({"off": 2}), "{told}");
     assert_eq!(
         (&node["drain"]["move"], &node["drain"]["listenStreams"]),
         (&json!(0), &json!(1))
     );
     assert_eq!(node["drain"]["streams"], 1, "{told}");
     // One that leaves already cannot be handed over: what is left to it is what is said to be lost.
-    ureq::post(&format!("{admin}/drain"))
+    agent()
+        .post(&format!("{admin}/drain"))
         .send("")
         .expect("an answer");
     wait_until("it is said that it drains", || {
@@ -120,31 +120,12 @@ fn a_session_that_the_next_page_has_and_nobody_counts() {
     server.stop().expect("it ends well");
 }
 
-/// A call that asks its client, who does not answer.
-fn call(server: &Server) -> (String, TcpStream) {
-    let body = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
-        "protocolVersion": "2025-11-25", "capabilities": {"elicitation": {}},
-        "clientInfo": {"name": "slow", "version": "1"}}});
-    let opened = client::post(&server.mcp(), &[], &body);
-    let session = opened
-        .field("mcp-session-id")
-        .expect("a session")
-        .to_owned();
-    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
-        "name": "test_elicitation", "arguments": {"message": "?"}}});
-    let request = crate::crowd::post(&call, &format!("Mcp-Session-Id: {session}\r\n"));
-    let mut socket = crate::crowd::connect(server.address(), crate::crowd::Habit::Reads);
-    socket.write_all(request.as_bytes()).expect("it is taken");
-    assert!(crate::crowd::read_head(&mut socket).starts_with("HTTP/1.1 200"));
-    (session, socket)
-}
-
 #[test]
 fn a_call_that_holds_up_the_hand_over_and_is_not_told() {
     let scratch = scratch_folder("deploy_check/call");
     let options = ["--handover-grace", "7s"];
     let server = Server::start_with(&options, App::Conformance, Placement::OneCore, &scratch);
-    let (session, _waits) = call(&server);
+    let call = Call::begin(server.address());
     // What cores count is a quarter of a second old there.
     wait_until("the call is told", || {
         let checked = check(&server.admin(), &[]);
@@ -158,43 +139,13 @@ fn a_call_that_holds_up_the_hand_over_and_is_not_told() {
         (&json!(1), &json!(1)),
         "{told}"
     );
-    let ended = client::try_delete(&server.mcp(), &session).expect("an answer");
-    assert_eq!(ended.status, 204, "{ended:?}");
+    call.end(server.address());
     server.stop().expect("it ends well");
-}
-
-struct Three {
-    nodes: [Node; 3],
-    _redis: Redis,
-    _scratch: PathBuf,
-}
-
-impl Three {
-    fn start(test: &str) -> Three {
-        let scratch = scratch_folder(&format!("deploy_check/{test}"));
-        let redis = Redis::start(&scratch);
-        let nodes =
-            ["a", "b", "c"].map(|name| Node::start(name, App::Board, Some(&redis), &scratch));
-        wait_until("all three are known to each", || {
-            nodes.iter().all(|node| {
-                let told = check(&node.admin(), &["--json"]);
-                told.code == Some(0)
-                    && told.json()["nodes"]
-                        .as_array()
-                        .is_some_and(|it| it.len() == 3)
-            })
-        });
-        Three {
-            nodes,
-            _redis: redis,
-            _scratch: scratch,
-        }
-    }
 }
 
 #[test]
 fn a_node_of_three_that_is_not_asked_and_counts_as_one_that_loses_nothing() {
-    let mut three = Three::start("three");
+    let mut three = Three::start("deploy_check");
     let counts = [3, 1, 2];
     for (node, count) in three.nodes.iter().zip(counts) {
         (0..count).for_each(|_| drop(Session::open(&node.mcp())));
@@ -206,11 +157,14 @@ fn a_node_of_three_that_is_not_asked_and_counts_as_one_that_loses_nothing() {
         let node = all.node(name);
         assert_eq!(node["drain"]["sessions"], count, "{all:?}");
         assert_eq!(node["handover"]["possible"], true, "{all:?}");
-        // Whether they can travel, a node says or does not; none is forgotten.
-        let drain = &node["drain"];
-        let rest = drain["move"].as_u64().zip(drain["unknown"].as_u64());
-        let (moves, unknown) = rest.expect("numbers");
-        assert_eq!(moves + unknown + ended(&node), count, "{all:?}");
+    }
+    let by_drain = check(&admin, &["--by", "drain", "--json"]);
+    assert_eq!(by_drain.code, Some(0), "{by_drain:?}");
+    for (name, count) in ["a", "b", "c"].iter().zip(counts) {
+        let drain = &by_drain.node(name)["drain"];
+        assert_eq!(drain["end"], json!({}), "{by_drain:?}");
+        let (moved, unknown) = (&drain["move"], &drain["unknown"]);
+        assert_eq!((moved, unknown), (&json!(count), &json!(0)));
     }
     three.nodes[2].hang();
     let hung = check(&admin, &[]);
@@ -224,12 +178,11 @@ fn a_node_of_three_that_is_not_asked_and_counts_as_one_that_loses_nothing() {
         let dead = check(&admin, &[]);
         dead.code == Some(0) && !dead.text.contains("c did not answer")
     });
-    let nodes = &mut three.nodes;
-    Node::stop_all(nodes);
+    three.stop();
 }
 
 /// An admin listener that is made up: what is asked, and what it answers.
-fn made_up(answer: impl Fn(&str) -> Value + Send + Sync + 'static) -> String {
+pub(crate) fn made_up(answer: impl Fn(&str) -> Value + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
     let answer = Arc::new(answer);
@@ -291,37 +244,23 @@ fn number_of(target: &str) -> usize {
         .unwrap_or(0)
 }
 
-/// The most that a process had, in kilobytes.
-fn with_peak(admin: &str, arguments: &[&str], folder: &Path) -> (Checked, usize) {
-    let mut command = Command::new("sh");
+/// Runs a command, and says on the other output how much memory it had at most, in kilobytes.
+const WITH_PEAK: &str = "
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+sys.exit(code)";
+
+/// The most that it had, in kilobytes. The kernel says it when the process has ended.
+fn with_peak(admin: &str, arguments: &[&str]) -> (Checked, usize) {
     // Less than the rows of all pages take.
     let script = "ulimit -v $((4 * 1024 * 1024)); exec \"$@\"";
-    command.args(["-c", script, "sh"]).arg(binary());
-    command
-        .args(["deploy-check", "--admin", admin])
-        .args(arguments);
-    let output = folder.join("out");
-    let file = std::fs::File::create(&output).expect("our own folder");
-    let mut child = command.stdout(file).spawn().expect("pinfold runs");
-    let mut peak = 0;
-    let code = loop {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()));
-        let line = status.unwrap_or_default();
-        let line = line
-            .lines()
-            .find_map(|it| it.strip_prefix("VmHWM:").map(str::to_owned));
-        let kilobytes = line.and_then(|it| it.trim().trim_end_matches(" kB").parse().ok());
-        peak = peak.max(kilobytes.unwrap_or(0));
-        if let Some(status) = child.try_wait().expect("our own child") {
-            break status.code();
-        }
-        thread::sleep(std::time::Duration::from_millis(5));
-    };
-    let checked = Checked {
-        code,
-        text: std::fs::read_to_string(output).expect("our own file"),
-        said: String::new(),
-    };
+    let mut command = Command::new(tools::python());
+    command.args(["-c", WITH_PEAK, "sh", "-c", script, "sh"]);
+    command.arg(binary());
+    let checked = checked(&mut command, admin, arguments);
+    let peak = checked.said.trim().parse();
+    let peak = peak.unwrap_or_else(|_| panic!("a number alone: {checked:?}"));
     (checked, peak)
 }
 
@@ -337,13 +276,12 @@ fn a_hundred_thousand_sessions_of_which_all_are_held_at_once() {
         other => page(number_of(other), PAGES, |row| {
             let portable = match row % 1_000 {
                 7 => json!("too_large"),
-                8 => json!("application"),
+                8 => json!("http_sse"),
                 _ => json!(true),
             };
             json!({"node": if row % 2 == 0 { "a" } else { "b" }, "era": "legacy", "portable": portable, "name": padding})
         }),
     });
-    let scratch = scratch_folder("deploy_check/many");
     let (few, small) = with_peak(
         &made_up(|target| match target {
             "/cluster" => seen(),
@@ -355,14 +293,13 @@ fn a_hundred_thousand_sessions_of_which_all_are_held_at_once() {
             ),
         }),
         &["--json"],
-        &scratch,
     );
     assert_eq!(few.code, Some(0), "{few:?}");
-    let (many, large) = with_peak(&admin, &["--by", "drain", "--json"], &scratch);
+    let (many, large) = with_peak(&admin, &["--by", "drain", "--json"]);
     assert_eq!(many.code, Some(1), "{many:?}");
     assert_eq!(many.node("a")["drain"]["sessions"], 50_000);
     assert_eq!(many.node("b")["drain"]["end"]["too_large"], 100);
-    assert_eq!(many.node("a")["drain"]["end"]["application"], 100);
+    assert_eq!(many.node("a")["drain"]["end"]["http_sse"], 100);
     println!("kilobytes at most: {small} for a page, {large} for {PAGES}");
     assert!(
         large < small + 16 * 1024,
@@ -404,9 +341,7 @@ fn a_node_that_falls_silent_while_its_sessions_are_counted() {
 #[test]
 fn an_answer_of_something_else_that_is_taken_for_a_cluster() {
     let admin = made_up(|_| json!({"error": "no"}));
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let nobody = format!("http://{}", listener.local_addr().expect("bound"));
-    drop(listener);
+    let nobody = format!("http://127.0.0.1:{}", free_port());
     for url in [&admin, &nobody] {
         let checked = check(url, &[]);
         assert_eq!(checked.code, Some(2), "{checked:?}");

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::crowd::{Habit, connect, exchange, listen_request, open_session, post, read_head};
 use crate::program::scratch_folder;
 use crate::server::{App, Placement, Server};
+use crate::waits::agent;
 
 const STREAMS: usize = 40;
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -22,13 +23,13 @@ fn a_deploy_that_cuts_everybody_off_at_once() {
     let streams: Vec<TcpStream> = (0..STREAMS).map(|index| open(address, index)).collect();
 
     let url = format!("{}/drain", server.admin());
-    let answer = ureq::post(&url).send_empty().expect("an answer");
+    let answer = agent().post(&url).send_empty().expect("an answer");
     assert_eq!(answer.status(), 202);
     assert_eq!(
         status(address, "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n"),
         503
     );
-    let ready = ureq::get(&format!("{}/readyz", server.admin())).call();
+    let ready = agent().get(&format!("{}/readyz", server.admin())).call();
     assert!(
         matches!(ready, Err(ureq::Error::StatusCode(503))),
         "{ready:?}"

@@ -8,8 +8,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::auth::{Issuer, claims};
-use crate::program::scratch_folder;
+use crate::program::{output_of, scratch_folder};
 use crate::server::{App, Placement, Server, binary};
+use crate::waits::agent;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -22,7 +23,8 @@ struct Told {
 
 /// A message, with these fields in its head.
 fn post(url: &str, fields: &[(&str, &str)], message: &Value) -> Told {
-    let mut request = ureq::post(url)
+    let mut request = agent()
+        .post(url)
         .header("Content-Type", "application/json")
         .header("Accept", "application/json, text/event-stream");
     for (name, value) in fields {
@@ -59,10 +61,14 @@ fn open(server: &Server, bearer: &str) -> Told {
 
 /// A token of `pinfold token new`; its line is appended to the file.
 fn new_token(name: &str, file: &Path) -> String {
-    let made = Command::new(binary())
-        .args(["token", "new", "--scopes", "board:read", "--name", name])
-        .output()
-        .expect("the program runs");
+    let made = output_of(Command::new(binary()).args([
+        "token",
+        "new",
+        "--scopes",
+        "board:read",
+        "--name",
+        name,
+    ]));
     assert!(made.status.success(), "{made:?}");
     let mut lines = fs::read_to_string(file).unwrap_or_default();
     lines += &String::from_utf8_lossy(&made.stdout);
@@ -151,7 +157,7 @@ fn a_token_of_an_issuer_that_is_for_somebody_else_or_of_somebody_else() {
     assert!(nobody.challenge.contains(metadata), "{}", nobody.challenge);
     let path = metadata.trim_start_matches("https://mcp.example.com");
     let at = server.mcp().replace("/mcp", path);
-    let told = ureq::get(&at).call().expect("anybody may ask");
+    let told = agent().get(&at).call().expect("anybody may ask");
     let told = told.into_body().read_to_string().expect("a body");
     let told: Value = serde_json::from_str(&told).expect("JSON");
     assert_eq!(told["resource"], public);
@@ -218,7 +224,8 @@ fn a_stream_that_outlives_its_token_or_its_line_in_the_file() {
             },
             "notifications": {"toolsListChanged": true},
         }});
-        let request = ureq::post(server.mcp())
+        let request = agent()
+            .post(server.mcp())
             .header("Content-Type", "application/json")
             .header("Accept", "application/json, text/event-stream")
             .header("MCP-Protocol-Version", "2026-07-28")
@@ -234,14 +241,14 @@ fn a_stream_that_outlives_its_token_or_its_line_in_the_file() {
     assert!(broken.is_err(), "after {:?}: {broken:?}", ended.elapsed());
     let ended = "pinfold_streams_ended_total{reason=\"token_expired\"} 1";
     let metrics = format!("{}/metrics", server.admin());
-    let page = ureq::get(&metrics).call().expect("a page");
+    let page = agent().get(&metrics).call().expect("a page");
     let page = page.into_body().read_to_string().expect("text");
     assert!(page.contains(ended), "{page}");
     let said = "reason=\"token_expired\"";
     server.wait_to_log(said);
     let body = json!({"issuer": ISSUER, "subject": "bob"}).to_string();
     let mut stream = listen(&shown(&issuer, public, "bob", 600));
-    let revoke = ureq::post(format!("{}/revoke", server.admin()));
+    let revoke = agent().post(format!("{}/revoke", server.admin()));
     let told = revoke.header("Content-Type", "application/json").send(body);
     let told = told.expect("an answer").into_body().read_to_string();
     let told: Value = serde_json::from_str(&told.expect("text")).expect("JSON");

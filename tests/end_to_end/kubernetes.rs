@@ -4,16 +4,17 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::cluster::node::Node;
 use crate::cluster::redis::Redis;
-use crate::program::scratch_folder;
+use crate::program::{output_of, scratch_folder};
 use crate::server::binary;
 use crate::tools;
+use crate::waits::agent;
 
 /// The oldest that has all of it (`preStop` that sleeps), and the newest of which the package has schemas.
 const VERSIONS: [&str; 2] = ["1.30", "1.37"];
@@ -137,7 +138,7 @@ impl Manifests {
 fn a_manifest_with_a_field_that_there_is_not() {
     let check = |file: &Path| {
         let mut command = tools::script("kubernetes.py");
-        let output = command.arg(file).args(VERSIONS).output().expect("it runs");
+        let output = output_of(command.arg(file).args(VERSIONS));
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         (
             output.status.code(),
@@ -184,12 +185,7 @@ fn a_pod_whose_options_the_program_does_not_know() {
         let mut check = Command::new(binary());
         check.args(["config", "check", "--config"]).arg(&file);
         let variables = manifests.variables(number, "redis://:secret@redis:6379", &folder);
-        let output = check
-            .env_clear()
-            .envs(variables)
-            .stdin(Stdio::null())
-            .output();
-        let output = output.expect("pinfold runs");
+        let output = output_of(check.env_clear().envs(variables));
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         assert!(output.status.success(), "{said}");
         // Nor is it taken for a mistyped one.
@@ -320,7 +316,7 @@ fn pods_that_do_not_know_each_other() {
         [0, 1, 2].map(|number| Node::start_with(&format!("pinfold-{number}"), &options, &folder));
     let bearer = fs::read_to_string(&token).expect("our own file");
     let known = |node: &Node| {
-        let request = ureq::get(&format!("{}/cluster", node.admin()));
+        let request = agent().get(&format!("{}/cluster", node.admin()));
         let answer = request
             .header("Authorization", format!("Bearer {bearer}"))
             .call();

@@ -32,6 +32,7 @@ mod operators;
 mod otlp;
 #[path = "../support/ports.rs"]
 mod ports;
+mod processes;
 mod program;
 mod publish;
 #[path = "../support/random.rs"]
@@ -47,6 +48,7 @@ mod tally;
 mod terminal;
 mod tools;
 mod trace;
+mod waits;
 
 use server::{App, Placement};
 

@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -11,11 +10,10 @@ use crate::cluster::client::{Session, initialize};
 use crate::cluster::node::Node;
 use crate::cluster::redis::Redis;
 use crate::ports::free_port;
-use crate::program::{EndedWithItsTest, scratch_folder};
+use crate::program::{EndedWithItsTest, output_of, scratch_folder};
 use crate::server::{App, Placement, Server, binary};
 use crate::tools::script;
-
-const PATIENCE: Duration = Duration::from_secs(120);
+use crate::waits::{agent, wait_for};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
@@ -38,14 +36,14 @@ impl Collector {
             _child: EndedWithItsTest(child.expect("Python starts")),
             url: format!("http://127.0.0.1:{port}"),
         };
-        until("the collector is there", || {
-            ureq::get(format!("{}/spans", collector.url)).call().ok()
+        wait_for("the collector is there", || {
+            agent().get(format!("{}/spans", collector.url)).call().ok()
         });
         collector
     }
 
     fn read(&self, path: &str) -> Vec<Value> {
-        let answer = ureq::get(format!("{}{path}", self.url)).call();
+        let answer = agent().get(format!("{}{path}", self.url)).call();
         let text = answer
             .expect("an answer")
             .body_mut()
@@ -55,13 +53,13 @@ impl Collector {
     }
 
     fn answer_with(&self, mode: &str) {
-        let put = ureq::put(format!("{}/mode", self.url)).send(mode);
+        let put = agent().put(format!("{}/mode", self.url)).send(mode);
         put.expect("it is told");
     }
 
     /// So many spans, and no more.
     fn spans(&self, count: usize) -> Vec<Value> {
-        let spans = until("the spans are there", || {
+        let spans = wait_for("the spans are there", || {
             let spans = self.read("/spans");
             (spans.len() >= count).then_some(spans)
         });
@@ -84,17 +82,6 @@ fn base64_of(value: &Value) -> Vec<u8> {
     decoded.expect("base64")
 }
 
-fn until<T>(what: &str, mut act: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = act() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
 fn start(url: &str, more: &[&str], scratch: &Path) -> Server {
     let mut options = vec!["--otlp-endpoint", url];
     options.extend(more);
@@ -108,7 +95,7 @@ fn call(session: &Session, tool: &str, fields: &[(&str, &str)]) {
 }
 
 fn metric(server: &Server, name: &str) -> Option<u64> {
-    let answer = ureq::get(format!("{}/metrics", server.admin())).call();
+    let answer = agent().get(format!("{}/metrics", server.admin())).call();
     let page = answer
         .expect("a page")
         .body_mut()
@@ -126,10 +113,7 @@ fn named<'a>(spans: &'a [Value], name: &str) -> &'a Value {
 
 /// A token of `pinfold token new`, and the file that lets it in.
 fn new_token(scratch: &Path) -> (String, PathBuf) {
-    let made = Command::new(binary())
-        .args(["token", "new", "--name", "alice"])
-        .output()
-        .expect("the program runs");
+    let made = output_of(Command::new(binary()).args(["token", "new", "--name", "alice"]));
     let file = scratch.join("tokens");
     std::fs::write(&file, &made.stdout).expect("a file can be written");
     let token = String::from_utf8_lossy(&made.stderr).trim().to_owned();
@@ -285,7 +269,7 @@ fn a_collector_that_wants_a_pause() {
     for _ in 0..20 {
         call(&session, "test_simple_text", &[]);
     }
-    until("it was asked twice", || {
+    wait_for("it was asked twice", || {
         (collector.read("/requests").len() >= 2).then_some(())
     });
     collector.answer_with("ok");
@@ -300,7 +284,7 @@ fn a_collector_that_wants_a_pause() {
         "it asked for two seconds: {times:?}"
     );
     assert_eq!(metric(&server, "pinfold_spans_dropped_total"), Some(0));
-    until("they are counted", || {
+    wait_for("they are counted", || {
         (metric(&server, "pinfold_spans_exported_total") == Some(20)).then_some(())
     });
     server.wait_to_log("spans are not taken");
@@ -309,13 +293,13 @@ fn a_collector_that_wants_a_pause() {
     collector.answer_with("part");
     call(&session, "test_simple_text", &[]);
     call(&session, "test_simple_text", &[]);
-    until("one is lost", || {
+    wait_for("one is lost", || {
         (metric(&server, "pinfold_spans_dropped_total") == Some(1)).then_some(())
     });
     server.wait_to_log("one too many");
     collector.answer_with("400");
     call(&session, "test_simple_text", &[]);
-    until("another one is", || {
+    wait_for("another one is", || {
         (metric(&server, "pinfold_spans_dropped_total") >= Some(2)).then_some(())
     });
     server.stop().unwrap_or_else(|fault| panic!("{fault}"));
@@ -330,7 +314,7 @@ fn a_collector_that_is_not_there_or_hangs() {
     for _ in 0..50 {
         call(&session, "test_simple_text", &[]);
     }
-    until("they are lost", || {
+    wait_for("they are lost", || {
         (metric(&server, "pinfold_spans_dropped_total") >= Some(50)).then_some(())
     });
     call(&session, "test_simple_text", &[]);
@@ -347,7 +331,7 @@ fn a_collector_that_is_not_there_or_hangs() {
     for _ in 0..50 {
         call(&session, "test_simple_text", &[]);
     }
-    until("it was asked", || {
+    wait_for("it was asked", || {
         (!collector.read("/requests").is_empty()).then_some(())
     });
     let log = scratch.join("server.log");
@@ -369,7 +353,7 @@ fn a_request_that_is_passed_on_and_is_two_traces() {
     let (mut a, mut b) = (start("a"), start("b"));
     let session = Session::open(&a.mcp());
     let beside = session.through(&b.mcp());
-    until("b passes on to a", || {
+    wait_for("b passes on to a", || {
         (beside.ping().status == 200).then_some(())
     });
     let sampled = traceparent(TRACE, "01");

@@ -1,8 +1,9 @@
 //! A client or a suite as a subprocess: output to a file, an end by a deadline.
 
 use std::fs::File;
+use std::io::{Read as _, Seek as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// No run of a client or a suite takes a tenth of this when all is well.
@@ -44,6 +45,57 @@ pub(crate) fn run(command: &mut Command, log: &Path) -> Finished {
         panic!("{command:?} did not end within {DEADLINE:?}:\n{output}");
     };
     Finished { status, output }
+}
+
+/// What [`Command::output`] gives. It ends by a deadline.
+pub(crate) fn output_of(command: &mut Command) -> Output {
+    begin(command).output()
+}
+
+/// Under way. Its outputs are files: nobody whom it has started and left behind keeps their ends away.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    child: EndedWithItsTest,
+    outputs: [File; 2],
+}
+
+pub(crate) fn begin(command: &mut Command) -> Begun {
+    let outputs = [(); 2].map(|()| tempfile::tempfile().expect("a file without a name"));
+    let [out, err] = outputs
+        .each_ref()
+        .map(|it| it.try_clone().expect("a file handle can be cloned"));
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(out)
+        .stderr(err)
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+    Begun {
+        child: EndedWithItsTest(child),
+        outputs,
+    }
+}
+
+impl Begun {
+    pub(crate) fn output(mut self) -> Output {
+        let status = wait(&mut self.child.0, DEADLINE);
+        let [stdout, stderr] = self.outputs.map(|mut file| {
+            let mut bytes = Vec::new();
+            file.rewind().expect("our own file");
+            file.read_to_end(&mut bytes).expect("our own file");
+            bytes
+        });
+        let Some(status) = status else {
+            let said = [stdout, stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            panic!("a command did not end within {DEADLINE:?}:\n{said}");
+        };
+        Output {
+            status,
+            stdout,
+            stderr,
+        }
+    }
 }
 
 /// The child's status, or `None` if it is still running after `limit`.

@@ -1,5 +1,6 @@
 //! The server under test: started on free ports, ready before a test goes on, ended with SIGTERM.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,7 +8,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use crate::ports::free_port;
-use crate::program::{EndedWithItsTest, wait};
+use crate::processes::{Mark, signal};
+use crate::program::{EndedWithItsTest, output_of, wait};
 
 const START_LIMIT: Duration = Duration::from_secs(120);
 /// Far longer than any drain.
@@ -34,8 +36,8 @@ impl App {
                 let known = KNOWN.get_or_init(|| {
                     // Help does not name it, and is not shown beside a name that is none.
                     let arguments = ["serve", "--app", "conformance", "--help"];
-                    let help = Command::new(binary()).args(arguments).output();
-                    help.expect("the program runs").status.success()
+                    let help = output_of(Command::new(binary()).args(arguments));
+                    help.status.success()
                 });
                 assert!(
                     *known,
@@ -74,6 +76,8 @@ impl Ports {
 #[derive(Debug)]
 pub(crate) struct Server {
     child: EndedWithItsTest,
+    /// Of the process and of its successors.
+    mark: Mark,
     log: PathBuf,
     ports: Ports,
 }
@@ -157,6 +161,8 @@ impl Server {
                 Placement::AtRandom => ["--cores", "2", "--place-at-random"].as_slice(),
             })
             .args(options);
+        let mark = Mark::new();
+        mark.put_on(&mut command);
         let child = command
             .stdin(Stdio::null())
             .stdout(file)
@@ -165,6 +171,7 @@ impl Server {
             .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
         let mut server = Server {
             child: EndedWithItsTest(child),
+            mark,
             log: log.to_owned(),
             ports,
         };
@@ -208,6 +215,11 @@ impl Server {
         self.child.0.id()
     }
 
+    /// The process and its successors, as far as they have not ended.
+    pub(crate) fn processes(&self) -> BTreeSet<u32> {
+        self.mark.processes()
+    }
+
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -227,9 +239,9 @@ impl Server {
         let tracer = self.child.0.id();
         let children = std::fs::read_to_string(format!("/proc/{tracer}/task/{tracer}/children"));
         let server = children.expect("the kernel lists children");
-        let sent = Command::new("kill").args(["-TERM", server.trim()]).status();
+        let server = server.trim().parse().expect("strace has one child");
         assert!(
-            sent.is_ok_and(|status| status.success())
+            signal("TERM", server)
                 && wait(&mut self.child.0, STOP_LIMIT).is_some_and(|status| status.success()),
             "the server under strace does not end well:\n{}",
             self.log()
@@ -238,10 +250,8 @@ impl Server {
 
     /// SIGTERM, then exit 0 in good time and no panic in the log.
     pub(crate) fn stop(self) -> Result<(), String> {
-        let pid = self.child.0.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status();
         assert!(
-            sent.is_ok_and(|status| status.success()),
+            signal("TERM", self.child.0.id()),
             "the server ended by itself:\n{}",
             self.log()
         );
@@ -278,6 +288,15 @@ impl Server {
         };
         let mut cores = ["core=0", "core=1"].into_iter();
         cores.any(|core| says(core, ": draining ") && !says(core, ": drained: "))
+    }
+}
+
+impl Drop for Server {
+    /// Whoever has taken over from it ends with its test, too.
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.0.kill();
+        self.mark.kill_all();
     }
 }
 

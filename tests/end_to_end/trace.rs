@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::program::scratch_folder;
+use crate::program::{output_of, scratch_folder};
 use crate::publish::http::{Exchange, values};
 use crate::server::{App, Placement, Server, binary};
 
@@ -320,10 +320,7 @@ fn principal(server: &Server, bearer: &str) -> String {
 
 /// A token of `pinfold token new`.
 fn new_token(name: &str, file: &Path) -> String {
-    let made = Command::new(binary())
-        .args(["token", "new", "--name", name])
-        .output()
-        .expect("the program runs");
+    let made = output_of(Command::new(binary()).args(["token", "new", "--name", name]));
     assert!(made.status.success(), "{made:?}");
     fs::write(file, &made.stdout).expect("a file can be written");
     format!("Bearer {}", String::from_utf8_lossy(&made.stderr).trim())

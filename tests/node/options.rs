@@ -133,6 +133,13 @@ fn settings_of_redis_that_nobody_looks_at() {
     );
     let alone = refused(|node| node.peer_secret([7; 32]));
     assert!(alone.contains("no sense without redis"), "{alone}");
+    let adopts = refused(pinfold::NodeBuilder::adopt_sessions);
+    assert!(adopts.contains("adopt_sessions"), "{adopts}");
+    let unreached = refused(|node| node.redis(good).name("a").no_forwarding().adopt_sessions());
+    assert!(
+        unreached.contains("adopt_sessions cannot be used with no_forwarding"),
+        "{unreached}"
+    );
     let prefix = refused(|node| {
         node.redis(good)
             .name("a")

@@ -1,5 +1,6 @@
 //! What an application does wrong, and what it takes with it.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,12 +12,11 @@ use pinfold::app::{NoArguments, Toolkit, handler};
 use pinfold::{Node, NodeError};
 
 use crate::client::{Session, is_closed, named, small};
+use crate::ports::free_port;
 
 /// A node that does not start, and the address that it would have had.
 fn refused(app: impl Fn() -> Toolkit + Send + Sync + 'static) -> NodeError {
-    let probe = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = probe.local_addr().expect("it is bound");
-    drop(probe);
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let builder = Node::builder(app).listen(address).cores(2);
     let wrong = builder.start().expect_err("it does not start");
     assert!(is_closed(address), "nothing is left of it");

@@ -459,6 +459,7 @@ fn kind(event: &SessionEvent) -> String {
         SessionEvent::Active { .. } => "active".into(),
         SessionEvent::Ended { .. } => "ended".into(),
         SessionEvent::Restarting { .. } => "restarting".into(),
+        SessionEvent::LetGo { .. } => "let go".into(),
         SessionEvent::Missed { gone, .. } => format!("missed {gone:?}"),
         SessionEvent::BrokeOff { .. } => "broke off".into(),
         SessionEvent::Forged => "forged".into(),

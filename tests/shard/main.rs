@@ -28,6 +28,8 @@ mod sizes;
 mod standstill;
 mod states;
 mod stats;
+mod takeover;
+mod takeover_ends;
 mod trace;
 mod trace_bounds;
 mod travel;

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use pinfold::app::call::Lifecycle;
 use pinfold::internals::auth::Who;
+use pinfold::internals::clients::{Commons, Networks};
 use pinfold::internals::limits::Limits;
-use pinfold::internals::shard::{Closed, StaysBecause};
+use pinfold::internals::shard::{Closed, ShardSetup, StaysBecause};
 use serde_json::json;
 
 use crate::support::identified::{identify_by, rules, tokens, tokens_of_bob};
 use crate::support::node::SocketId;
+use crate::support::standstill::written_down;
 use crate::support::{Client, Request};
 use crate::travel::{left, replacement, with};
 
@@ -55,6 +57,55 @@ fn chunked(request: &Request) -> Vec<u8> {
     }
     bytes.extend(b"0\r\nTrailer: x\r\n\r\n");
     bytes
+}
+
+/// The limit is a lower one in the next process, which ends nothing of what is there.
+#[test]
+fn a_connection_that_is_too_far_out_for_a_lower_limit() {
+    let mut client = with(Limits::default());
+    let wanted = json!({"resourceSubscriptions": ["a:1"]});
+    let early: Vec<_> = (0..5)
+        .map(|it| client.open(&Request::listen(format!("x-{it}"), wanted.clone())))
+        .collect();
+    client.node.delivered.clear();
+    let late = client.open(&Request::listen("late", wanted));
+    let idle = client.connect();
+    early.into_iter().for_each(|socket| client.node.cut(socket));
+    client.frames(late);
+    client.updated("a:1");
+    client.topics(late);
+    let limits = Limits {
+        connections_max: 2,
+        ..Limits::default()
+    };
+    let commons = Commons::new(&limits, Networks::private());
+    let cores = [0, 1].map(|core| {
+        let setup = ShardSetup {
+            commons: commons.clone(),
+            limits,
+            ..replacement(&client, core)
+        };
+        (core, Some(setup))
+    });
+    let stood = client.node.stand_still(cores.into(), Some(commons), 5);
+    stood.expect("nothing stays");
+    client.updated("a:1");
+    assert_eq!(client.topics(late), ["a:1"]);
+    assert_eq!(client.exchange(idle, &Request::ping("none", 1)).status, 404);
+    assert!(client.node.connect(0, None).is_none(), "there is no room");
+    client.node.cut(late);
+    let told = &client.node.delivered;
+    match (told.first(), told.last()) {
+        (Some(Lifecycle::Subscribed(_, before)), Some(Lifecycle::Unsubscribed(_, after))) => {
+            assert_eq!(before, after, "the application knows it by another name");
+        }
+        other => panic!("{other:?}"),
+    }
+    let again = client.connect();
+    assert_eq!(
+        client.exchange(again, &Request::ping("none", 1)).status,
+        404
+    );
 }
 
 /// At every byte of it.
@@ -260,4 +311,41 @@ fn a_stream_that_has_another_name_after_a_thaw() {
         client.ask(&Request::delete(&session));
         client.node.check_nobody_is_left();
     }
+}
+
+/// As a node with many of them: half have a session with a stream, half a listen stream, and all hear of the same resources.
+fn written_of(clients: usize, subscriptions: usize) -> usize {
+    let mut client = with(Limits::default());
+    let uris: Vec<_> = (0..subscriptions).map(|it| format!("a:{it}")).collect();
+    for nth in 0..clients {
+        if nth.is_multiple_of(2) {
+            let session = client.session(V06);
+            for uri in &uris {
+                client.ask(&Request::subscribe(&session, uri));
+            }
+            client.open(&Request::get(&session));
+        } else {
+            client.open(&Request::listen(
+                nth,
+                json!({"resourceSubscriptions": uris}),
+            ));
+        }
+    }
+    let now = client.node.now;
+    let frozen = client.node.cores[0].shard.handle_freeze(now);
+    written_down(&frozen.unwrap_or_else(|why| panic!("{why}"))).len()
+}
+
+/// To write it down and to read it is most of a hand-over's pause. Count, as `written_of` does, what a new field adds.
+#[test]
+fn a_client_or_subscription_that_takes_more_of_a_pause() {
+    let [few, many, subscribed] = [(20, 1), (120, 1), (120, 21)].map(|(it, of)| written_of(it, of));
+    let of_client = (many - few) / 100;
+    let of_subscription = (subscribed - many) as f64 / (120.0 * 20.0);
+    println!("{of_client} bytes for a client, {of_subscription:.2} for a subscription");
+    assert!(of_client < 300, "{of_client} bytes for a client");
+    assert!(
+        of_subscription < 2.0,
+        "{of_subscription:.2} bytes for a subscription"
+    );
 }

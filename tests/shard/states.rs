@@ -108,12 +108,15 @@ fn a_state_of_an_earlier_release_that_is_not_read_any_more() {
 /// since: each that has a default may be missing.
 #[test]
 fn a_state_of_another_version_that_is_not_understood() {
-    const SINCE: [&str; 5] = [
+    const SINCE: [&str; 8] = [
         "under_way",
         "rates",
         "next_connection",
-        "names_principals",
-        "counts",
+        "slots",
+        "fence",
+        "created_elsewhere",
+        "let_go",
+        "lease_until",
     ];
     let (mut client, _) = everything();
     let now = client.node.now;
@@ -132,7 +135,8 @@ fn a_state_of_another_version_that_is_not_understood() {
             .filter(|name| object.remove(**name).is_some())
             .count();
     });
-    assert!(left_out > SINCE.len(), "there are none of those names");
+    // Not all: what has its default is not written.
+    assert!(left_out > SINCE.len() / 2, "hardly any is there");
     let read: FrozenShard = serde_json::from_value(earlier).expect("it is read");
     assert_eq!(read.connection_keys(), frozen.connection_keys());
 }

@@ -233,9 +233,17 @@ fn a_value_that_somebody_has_written_in() {
         ("/session/id", json!("node-a.x")),
         ("/session/version", json!("2026-07-28")),
         ("/session/version", json!("1999-01-01")),
-        ("/session/capabilities", json!("{")),
-        ("/session/capabilities", json!("[]")),
-        ("/session/info", json!("{\"name\":1,\"name\":2}")),
+        ("/parts/clients/0/capabilities", json!("{")),
+        ("/parts/clients/0/capabilities", json!("[]")),
+        ("/parts/clients/0/info", json!("{\"name\":1,\"name\":2}")),
+        ("/parts/clients", json!([])),
+        ("/parts/topics/0/last_offset", json!(1_000)),
+        ("/parts/topics", json!([])),
+        ("/session/client_info", json!(1)),
+        ("/session/listener/subscriptions", json!([77])),
+        ("/session/listener/pending", json!([77])),
+        ("/session/listener/directed", json!([[77, 0]])),
+        ("/session/listener/directed", json!([[0, 1_000]])),
         ("/session/listener/delivered_through", json!(1_000)),
         ("/session/standalone/written", json!(3)),
         ("/session/standalone/next_sequence", json!(1)),
@@ -245,7 +253,10 @@ fn a_value_that_somebody_has_written_in() {
     ];
     for (place, value) in faults {
         let mut broken = whole.clone();
-        *broken.pointer_mut(place).expect("it is there") = value;
+        let (within, name) = place.rsplit_once('/').expect("a path");
+        let within = broken.pointer_mut(within).expect("it is there");
+        // What is as it mostly is is not written down.
+        within[name] = value;
         let shard = &mut client.node.cores[1].shard;
         let put = put(shard, now, broken);
         assert_eq!(put, Err(NotTaken::Malformed), "{place}");

@@ -23,7 +23,7 @@ fn last_ended(client: &mut Client) -> Vec<EndedRow> {
     }
 }
 
-fn reasons(client: &mut Client) -> Vec<EndReason> {
+pub(crate) fn reasons(client: &mut Client) -> Vec<EndReason> {
     let ended = last_ended(client);
     ended.into_iter().map(|row| row.reason).collect()
 }

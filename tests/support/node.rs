@@ -135,6 +135,7 @@ pub fn setup(core: usize, core_count: usize, limits: Limits, incarnation: u64) -
             origins: vec!["https://app.example".into()],
         },
         cluster: None,
+        adoption: false,
         server_info: Arc::new(server_info()),
         card: Some(CardSettings::default()),
         accepts: Box::new(|uri| {

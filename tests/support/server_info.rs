@@ -16,5 +16,6 @@ pub fn server_info() -> ServerInfoJson {
         legacy_capabilities: capabilities.clone(),
         modern_capabilities: capabilities,
         sees_credentials: false,
+        portable_sessions: true,
     }
 }

@@ -8,7 +8,7 @@ use pinfold::internals::shard::{
     TravellingSession,
 };
 use pinfold::internals::wire::session_id::SessionId;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::node::{Breakage, Node, SocketId};
 
@@ -172,14 +172,18 @@ impl Node {
     pub(super) fn spoil(&mut self, mut value: Value) -> Value {
         let session = &mut value["session"];
         if self.breaks(Breakage::TravelsWithoutASubscription) {
-            let subscriptions = &mut session["listener"]["subscriptions"];
-            subscriptions.as_array_mut().expect("a list").pop();
+            let listener = &mut session["listener"];
+            let subscriptions = listener["subscriptions"].as_array_mut();
+            let lost = subscriptions.map(|it| (it.pop(), it.len()));
+            let lost = json!(lost.map_or(0, |(_, nth)| nth));
+            for (list, first) in [("pending", ""), ("directed", "/0")] {
+                if let Some(list) = listener[list].as_array_mut() {
+                    list.retain(|it| it.pointer(first) != Some(&lost));
+                }
+            }
         }
         if self.breaks(Breakage::TravelsWithoutWhatIsForOne) {
-            let subscriptions = session["listener"]["subscriptions"].as_array_mut();
-            for subscription in subscriptions.expect("a list") {
-                subscription["directed"] = Value::Null;
-            }
+            session["listener"]["directed"] = json!([]);
         }
         if self.breaks(Breakage::TravelsOnePlaceFurther) {
             let number = |value: &Value| value.as_u64().expect("a number");
@@ -187,9 +191,10 @@ impl Node {
             let told = &mut session["listener"]["delivered_through"];
             *told = newest.min(number(told) + 1).into();
             if !session["standalone"].is_null() {
-                for place in ["/listener/sequence", "/standalone/next_sequence"] {
-                    let place = session.pointer_mut(place).expect("it is there");
-                    *place = (number(place) + 1).into();
+                for (part, place) in [("listener", "sequence"), ("standalone", "next_sequence")] {
+                    // Nought is not written down.
+                    let place = &mut session[part][place];
+                    *place = (place.as_u64().unwrap_or(0) + 1).into();
                 }
             }
         }
@@ -223,15 +228,9 @@ fn essence(mut value: Value) -> Value {
     if let Some(connection) = value.get_mut("connection") {
         connection["key"] = Value::Null;
     }
-    for listener in ["/session/listener", "/listen/listener"] {
-        let subscriptions = value.pointer_mut(&format!("{listener}/subscriptions"));
-        for subscription in subscriptions
-            .into_iter()
-            .flat_map(Value::as_array_mut)
-            .flatten()
-        {
-            subscription["last_offset"] = Value::Null;
-        }
+    let topics = value.pointer_mut("/parts/topics");
+    for topic in topics.and_then(Value::as_array_mut).into_iter().flatten() {
+        topic["last_offset"] = Value::Null;
     }
     if let Some(session) = value.get_mut("session") {
         session["unannounced"] = Value::Null;

@@ -86,8 +86,8 @@ fn named_files(line: &str) -> impl Iterator<Item = &str> {
 }
 
 fn misses_a_file(path: &str) -> bool {
-    // A figure's place in it: `src/limits.rs:17`.
-    let file = path.split(':').next().unwrap_or(path);
+    // A place in it: `src/limits.rs:17`, `deploy/README.md#options`. Links are followed by a test of their own.
+    let file = path.split([':', '#']).next().unwrap_or(path);
     !root().join(file).exists()
 }
 

@@ -1,12 +1,14 @@
 //! The layers of the crate: the same as in the maps of `src/lib.rs` and the README.
 
 /// Each module, and which modules of the crate it may name: only some that stand before it, and in the order of the two maps.
-pub(super) const LAYERS: [(&str, &[&str]); 30] = [
+pub(super) const LAYERS: [(&str, &[&str]); 32] = [
     ("limits", &[]),
     ("allocator", &[]),
     ("budget", &[]),
     ("tasks", &[]),
-    ("acceptor", &[]),
+    ("gate", &[]),
+    ("socket", &[]),
+    ("acceptor", &["gate", "socket"]),
     ("log_throttle", &[]),
     ("mailbox", &[]),
     ("trusted_roots", &[]),
@@ -54,6 +56,8 @@ pub(super) const LAYERS: [(&str, &[&str]); 30] = [
             "limits",
             "budget",
             "tasks",
+            "gate",
+            "socket",
             "acceptor",
             "clients",
             "log_throttle",
@@ -71,13 +75,14 @@ pub(super) const LAYERS: [(&str, &[&str]); 30] = [
         ],
     ),
     ("metrics", &["budget", "clients", "mcp", "shard", "forward"]),
-    ("handover", &["runtime"]),
+    ("handover", &["limits", "socket", "runtime"]),
     ("redis", &["tasks", "log_throttle", "metrics"]),
     (
         "cluster",
         &[
             "limits",
             "tasks",
+            "gate",
             "log_throttle",
             "mailbox",
             "principal",
@@ -113,6 +118,7 @@ pub(super) const LAYERS: [(&str, &[&str]); 30] = [
             "limits",
             "budget",
             "tasks",
+            "socket",
             "acceptor",
             "log_throttle",
             "mailbox",

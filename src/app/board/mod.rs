@@ -98,6 +98,8 @@ impl App for BoardApp {
                  Subscribe to a resource to be told when it changes, then read it.",
             )
             .capabilities(capabilities)
+            // Boards are alike on all nodes, and nothing is kept of a session.
+            .portable_sessions()
     }
 
     async fn list_tools(

@@ -57,15 +57,14 @@ fn states(seen: &Value) -> BTreeMap<String, String> {
 
 fn node(answer: &Value) -> FoundNode {
     let totals = &answer["totals"];
-    let number = |value: &Value| value.as_u64().unwrap_or(0);
     FoundNode {
         name: text(&answer["node"]),
         version: text(&answer["version"]),
         state: text(&answer["state"]),
         handover: handover(&answer["handover"]),
-        sessions_max: number(&answer["limits"]["sessionsMax"]),
-        calls: number(&totals["calls"]),
-        passed_on: number(&totals["passedOn"]),
+        sessions_max: answer["limits"]["sessionsMax"].as_u64(),
+        calls: totals["calls"].as_u64(),
+        passed_on: totals["passedOn"].as_u64(),
         tally: SessionTally::default(),
     }
 }
@@ -73,7 +72,7 @@ fn node(answer: &Value) -> FoundNode {
 fn handover(said: &Value) -> HandoverSaid {
     match (said["possible"].as_bool(), &said["graceMs"]) {
         (Some(true), grace) => HandoverSaid::Tried {
-            grace_ms: grace.as_u64().unwrap_or(0),
+            grace_ms: grace.as_u64(),
         },
         (Some(false), _) => HandoverSaid::Refused(text(&said["why"])),
         (None, _) => HandoverSaid::Unsaid,

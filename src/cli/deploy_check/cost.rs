@@ -27,18 +27,20 @@ pub(super) struct FoundNode {
     /// Of `GET /node`.
     pub(super) state: String,
     pub(super) handover: HandoverSaid,
-    pub(super) sessions_max: u64,
+    /// Of this and of the next two: none, if it does not say.
+    pub(super) sessions_max: Option<u64>,
     /// Under way, those of clients without a session among them.
-    pub(super) calls: u64,
+    pub(super) calls: Option<u64>,
     /// Requests that wait for another node's answer.
-    pub(super) passed_on: u64,
+    pub(super) passed_on: Option<u64>,
     pub(super) tally: SessionTally,
 }
 
 impl FoundNode {
-    /// For sessions of others.
-    fn room(&self) -> u64 {
-        self.sessions_max.saturating_sub(self.tally.sessions)
+    /// For sessions of others, if it says how many it takes.
+    fn room(&self) -> Option<u64> {
+        let max = self.sessions_max?;
+        Some(max.saturating_sub(self.tally.sessions))
     }
 }
 
@@ -47,7 +49,7 @@ impl FoundNode {
 pub(super) enum HandoverSaid {
     /// It would be tried, and what is under way waited for.
     Tried {
-        grace_ms: u64,
+        grace_ms: Option<u64>,
     },
     Refused(String),
     /// Nothing: its version does not know.
@@ -83,7 +85,7 @@ pub(super) struct NodeCost {
 pub(super) enum HandoverCost {
     /// With what is under way waited for.
     Nothing {
-        grace_ms: u64,
+        grace_ms: Option<u64>,
     },
     Refused(String),
     Unknown(&'static str),
@@ -142,8 +144,8 @@ fn drain(node: &FoundNode, found: &FoundCluster) -> DrainCost {
     let tally = &node.tally;
     let mut cost = DrainCost {
         moves: 0,
-        ends: tally.bound.clone(),
-        unknown: tally.unsaid,
+        ends: tally.ending(),
+        unknown: tally.unknown(),
     };
     let mut end = |count: u64, why: &str| {
         if count > 0 {
@@ -158,24 +160,28 @@ fn drain(node: &FoundNode, found: &FoundCluster) -> DrainCost {
         () => None,
     };
     if let Some(why) = nowhere {
-        end(tally.portable + tally.unsaid, why);
+        end(tally.portable + tally.unknown(), why);
         cost.unknown = 0;
     } else if others.is_empty() {
         cost.unknown += tally.portable;
     } else {
-        let room = others.iter().map(|it| it.room()).sum();
-        cost.moves = tally.portable.min(room);
-        end(tally.portable - cost.moves, "no_room");
+        let known = others.iter().filter_map(|it| it.room());
+        cost.moves = tally.portable.min(known.fold(0, u64::saturating_add));
+        let rest = tally.portable - cost.moves;
+        match others.iter().all(|it| it.room().is_some()) && !may_be_more {
+            true => end(rest, "no_room"),
+            false => cost.unknown += rest,
+        }
     }
     cost
 }
 
-/// Those to whom its sessions could go. One that drains takes none, and neither does one whose own end with it by its options.
+/// Those to whom its sessions could go. One that drains takes none, and neither does one whose own end with it.
 fn takers<'a>(node: &'a FoundNode, found: &'a FoundCluster) -> impl Iterator<Item = &'a FoundNode> {
     let others = found.nodes.values().filter(|it| it.name != node.name);
     others.filter(|it| {
         let takes_clients = !matches!(it.state.as_str(), "draining" | "impaired");
-        takes_clients && !it.tally.bound.contains_key("off")
+        takes_clients && !it.tally.is_off()
     })
 }
 

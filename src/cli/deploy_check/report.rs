@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::DeployWay;
 use super::cost::{DeployCost, DeployVerdict, DrainCost, HandoverCost, NodeCost};
-use crate::cli::table::{Table, short_time};
+use crate::cli::table::{Table, counted, short_time};
 
 /// For people.
 pub(super) fn text(cost: &DeployCost, by: DeployWay) -> String {
@@ -36,7 +36,7 @@ pub(super) fn text(cost: &DeployCost, by: DeployWay) -> String {
     if sum(|it| it.found.tally.streams + it.found.tally.listen_streams) > 0 {
         text += "All streams end, and their clients come back.\n";
     }
-    if sum(|it| it.found.calls) > 0 {
+    if cost.nodes.iter().any(|it| it.found.calls != Some(0)) {
         text += "Calls under way have until the drain is over.\n";
     }
     text + &about_silent(cost) + conclusion(cost.verdict(by), by)
@@ -64,9 +64,9 @@ fn handovers(cost: &DeployCost) -> Table {
             found.version.clone(),
             found.state.clone(),
             may.to_owned(),
-            found.calls.to_string(),
+            number(found.calls),
             found.tally.calling.to_string(),
-            found.passed_on.to_string(),
+            number(found.passed_on),
         ]);
     }
     table
@@ -77,21 +77,36 @@ fn about_handover(node: &NodeCost) -> String {
     match &node.handover {
         HandoverCost::Refused(why) => format!("{name} cannot be handed over: {why}.\n"),
         HandoverCost::Unknown(why) => format!("{name}: {why}.\n"),
-        HandoverCost::Nothing { .. } if found.calls + found.passed_on == 0 => String::new(),
+        HandoverCost::Nothing { .. } if found.calls == Some(0) && found.passed_on == Some(0) => {
+            String::new()
+        }
         HandoverCost::Nothing { grace_ms } => {
             let passed_on = match found.passed_on {
-                0 => String::new(),
-                count => format!(
-                    " and {}",
-                    counted(count, "request passed on to another node")
+                Some(0) => String::new(),
+                some => format!(
+                    " and {} passed on to another node",
+                    perhaps(some, "request")
                 ),
             };
+            let grace = grace_ms.map_or_else(|| "an unknown time".to_owned(), short_time);
             format!(
-                "{name}: {}{passed_on} under way hold it up: it waits for them for {}, and is then refused, with nothing lost.\n",
-                counted(found.calls, "call"),
-                short_time(*grace_ms),
+                "{name}: {}{passed_on} under way hold it up: it waits for them for {grace}, and is then refused, with nothing lost.\n",
+                perhaps(found.calls, "call"),
             )
         }
+    }
+}
+
+/// Of a table.
+fn number(said: Option<u64>) -> String {
+    said.map_or_else(|| "unknown".to_owned(), |it| it.to_string())
+}
+
+fn perhaps(said: Option<u64>, one: &str) -> String {
+    match said {
+        Some(count) => counted(count, one),
+        // As many as there may be: the plural.
+        None => counted(0, one).replacen('0', "an unknown number of", 1),
     }
 }
 
@@ -115,9 +130,9 @@ fn drains(cost: &DeployCost) -> Table {
             drain.unknown,
             tally.streams,
             tally.listen_streams,
-            found.calls,
         ];
-        let numbers = numbers.iter().map(u64::to_string);
+        let numbers = numbers.into_iter().map(Some).chain([found.calls]);
+        let numbers = numbers.map(number);
         table.row([found.name.clone()].into_iter().chain(numbers));
     }
     table
@@ -132,7 +147,7 @@ fn about_drain(node: &NodeCost) -> String {
     }
     if node.drain.unknown > 0 {
         text += &format!(
-            "{name}: whether {} end or move is not known: its version does not say, or the nodes that are left did not answer\n",
+            "{name}: whether {} end or move is not known: it does not say so of them, or the nodes that are left do not say what they take\n",
             counted(node.drain.unknown, "session")
         );
     }
@@ -146,7 +161,6 @@ const fn ends(count: u64) -> &'static str {
 /// The word, and what it means.
 fn reason(word: &str) -> String {
     let sentence = match word {
-        "application" => "the application keeps something for them that does not travel",
         "too_large" => "they are subscribed to more than their records in Redis take",
         "http_sse" => "a session of a client of 2024-11-05 is its stream",
         "off" => "sessions end with their node there",
@@ -200,14 +214,6 @@ const fn conclusion(verdict: DeployVerdict, by: DeployWay) -> &'static str {
     }
 }
 
-fn counted(count: u64, one: &str) -> String {
-    match (count, one.split_once(' ')) {
-        (1, _) => format!("1 {one}"),
-        (_, Some(("request", more))) => format!("{count} requests {more}"),
-        _ => format!("{count} {one}s"),
-    }
-}
-
 /// For programs.
 pub(super) fn json(cost: &DeployCost, by: DeployWay) -> Value {
     let silent = cost.silent.iter();
@@ -235,7 +241,7 @@ fn node_json(node: &NodeCost) -> Value {
         },
     } = node;
     let (possible, why, grace_ms) = match handover {
-        HandoverCost::Nothing { grace_ms } => (Some(true), None, Some(grace_ms)),
+        HandoverCost::Nothing { grace_ms } => (Some(true), None, *grace_ms),
         HandoverCost::Refused(why) => (Some(false), Some(why.as_str()), None),
         HandoverCost::Unknown(why) => (None, Some(*why), None),
     };

@@ -11,18 +11,32 @@ use super::{DeployWay, code, report};
 
 /// A node with one session for each of these.
 fn node(name: &str, portable: &[Value]) -> FoundNode {
+    let rows = portable.iter();
+    let rows = rows.map(|said| json!({"era": "legacy", "portable": said, "streams": 1}));
+    node_with(name, rows)
+}
+
+/// Whose version says nothing of its sessions.
+fn silent_node(name: &str, sessions: usize) -> FoundNode {
+    node_with(
+        name,
+        (0..sessions).map(|_| json!({"era": "legacy", "streams": 1})),
+    )
+}
+
+fn node_with(name: &str, rows: impl Iterator<Item = Value>) -> FoundNode {
     let mut tally = SessionTally::default();
-    for said in portable {
-        tally.add(&json!({"era": "legacy", "portable": said, "streams": 1}));
-    }
+    rows.for_each(|row| tally.add(&row));
     FoundNode {
         name: name.to_owned(),
         version: "0.1.0".to_owned(),
         state: "ready".to_owned(),
-        handover: HandoverSaid::Tried { grace_ms: 30_000 },
-        sessions_max: 1_000,
-        calls: 0,
-        passed_on: 0,
+        handover: HandoverSaid::Tried {
+            grace_ms: Some(30_000),
+        },
+        sessions_max: Some(1_000),
+        calls: Some(0),
+        passed_on: Some(0),
         tally,
     }
 }
@@ -62,21 +76,16 @@ fn a_session_that_moves_and_counts_as_lost() {
 
 #[test]
 fn a_session_that_would_end_and_is_passed_over() {
-    let why = ["application", "too_large", "http_sse", "off", "off"].map(Value::from);
+    let why = ["too_large", "http_sse", "off", "off"].map(Value::from);
     let mut a = node("a", &why);
     a.tally.add(&json!({"era": "modern"}));
     let cost = judge(&cluster([a, node("b", &[json!(true)]), node("c", &[])]));
     assert_eq!(verdicts(&cost), (NothingIsLost, SomethingIsLost));
-    let counts = [
-        ("application", 1),
-        ("http_sse", 1),
-        ("off", 2),
-        ("too_large", 1),
-    ];
+    let counts = [("http_sse", 1), ("off", 2), ("too_large", 1)];
     assert_eq!(ends(&cost, 0), counts);
     let told = report::text(&cost, DeployWay::Drain);
     for part in [
-        "5 sessions are lost",
+        "4 sessions are lost",
         "a: 2 sessions end: off: sessions end with their node there",
         "1 session ends: http_sse",
         "Something would be lost.",
@@ -99,7 +108,7 @@ fn sessions_with_nowhere_to_go() {
     };
     let mut full = cluster(both());
     for node in full.nodes.values_mut() {
-        node.sessions_max = 3;
+        node.sessions_max = Some(3);
     }
     let cost = judge(&full);
     assert_eq!(ends(&cost, 0), [("no_room", 1)]);
@@ -132,12 +141,12 @@ fn sessions_with_nowhere_to_go() {
 
 #[test]
 fn a_node_of_which_nobody_knows_and_a_deploy_that_is_said_to_cost_nothing() {
-    let unsaid = judge(&cluster([
+    let unclear = judge(&cluster([
         node("a", &[Value::Null, json!(true)]),
         node("b", &[]),
     ]));
-    assert_eq!(verdicts(&unsaid), (NothingIsLost, Unknown));
-    assert_eq!(unsaid.nodes[0].drain.unknown, 1);
+    assert_eq!(verdicts(&unclear), (NothingIsLost, Unknown));
+    assert_eq!(unclear.nodes[0].drain.unknown, 1);
 
     let silent = |is_gone| SilentPeer {
         is_gone,
@@ -169,6 +178,65 @@ fn a_node_of_which_nobody_knows_and_a_deploy_that_is_said_to_cost_nothing() {
         SomethingIsLost,
         "that much is certain"
     );
+}
+
+#[test]
+fn sessions_that_end_with_a_node_that_says_nothing_of_them() {
+    let cost = judge(&cluster([silent_node("a", 2), node("b", &[json!(true)])]));
+    assert_eq!(verdicts(&cost), (NothingIsLost, SomethingIsLost));
+    assert_eq!(
+        (ends(&cost, 0), cost.nodes[0].drain.unknown),
+        (vec![("off", 2)], 0)
+    );
+    assert_eq!(
+        ends(&cost, 1),
+        [("no_other_node", 1)],
+        "it takes none of others"
+    );
+    let told = report::text(&cost, DeployWay::Drain);
+    assert!(
+        told.contains("a: 2 sessions end: off: sessions end with their node there"),
+        "{told}"
+    );
+    assert_eq!(
+        report::json(&cost, DeployWay::Drain)["nodes"][0]["drain"]["end"],
+        json!({"off": 2})
+    );
+}
+
+#[test]
+fn a_number_that_is_not_said_and_counts_as_none() {
+    let mut a = node("a", &[json!(true)]);
+    (a.calls, a.passed_on, a.sessions_max) = (None, None, None);
+    a.handover = HandoverSaid::Tried { grace_ms: None };
+    let cost = judge(&cluster([a, node("b", &[json!(true)])]));
+    assert_eq!(verdicts(&cost), (NothingIsLost, Unknown));
+    let b = &cost.nodes[1].drain;
+    assert_eq!((b.moves, b.unknown, ends(&cost, 1)), (0, 1, vec![]));
+    let told = report::text(&cost, DeployWay::Drain);
+    for part in [
+        "a: an unknown number of calls and an unknown number of requests passed on to another node under way",
+        "it waits for them for an unknown time",
+        "b: whether 1 session end or move is not known",
+    ] {
+        assert!(told.contains(part), "{part} is not in:\n{told}");
+    }
+    let told = report::json(&cost, DeployWay::Drain);
+    let handover = &told["nodes"][0]["handover"];
+    for name in ["calls", "passedOn", "graceMs"] {
+        assert_eq!(handover.get(name), Some(&Value::Null), "{name}");
+    }
+
+    let mut full = cluster([node("a", &[json!(true)]), node("b", &[])]);
+    full.nodes.get_mut("b").expect("it is there").sessions_max = Some(0);
+    let silent = SilentPeer {
+        is_gone: false,
+        reason: "no answer within 2 s".to_owned(),
+    };
+    full.silent.insert("c".to_owned(), silent);
+    let cost = judge(&full);
+    assert_eq!(cost.verdict(DeployWay::Drain), Unknown, "c may have room");
+    assert_eq!(cost.nodes[0].drain.unknown, 1);
 }
 
 #[test]
@@ -205,7 +273,7 @@ fn calls_that_hold_up_a_hand_over_and_that_nobody_hears_of() {
     let mut a = node("a", &[]);
     let row = json!({"era": "legacy", "portable": true, "calls": 2});
     a.tally.add(&row);
-    (a.calls, a.passed_on) = (3, 1);
+    (a.calls, a.passed_on) = (Some(3), Some(1));
     let cost = judge(&cluster([a, node("b", &[])]));
     assert_eq!(verdicts(&cost), (NothingIsLost, NothingIsLost));
     let told = report::text(&cost, DeployWay::Handover);

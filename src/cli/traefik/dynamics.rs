@@ -207,8 +207,9 @@ fn emit_node_services(out: &mut String, site: &Site) {
     if !site.affinity.has_node_routers() {
         return;
     }
-    *out += "    # One node alone, and all others in its place while it is down or leaving: one of them goes on with the session,
-    # or answers 404 with the reason, and the client initializes again.\n";
+    *out += "    # One node alone, and all others in its place while it is down or leaving: one of them passes on what it still answers.
+    # When it is gone, that one takes the session over; or (--on-owner-loss 404) it answers 404 with the reason, and the client
+    # initializes again.\n";
     for TraefikNode { name, url, .. } in &site.nodes {
         let _ = write!(
             out,

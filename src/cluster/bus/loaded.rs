@@ -14,6 +14,15 @@ pub enum Loaded {
 }
 
 impl Loaded {
+    /// `awaits_board`: there is one, and it was not read yet. `is_late`: it was waited for long enough.
+    pub(super) const fn of(awaits_board: bool, is_late: bool) -> Loaded {
+        match (awaits_board, is_late) {
+            (false, _) => Loaded::Yes,
+            (true, true) => Loaded::GivenUp,
+            (true, false) => Loaded::NotYet,
+        }
+    }
+
     /// What that means for clients.
     #[must_use]
     pub const fn availability(self) -> Availability {

@@ -58,7 +58,6 @@ mod stored;
 pub mod stream_info;
 mod tail;
 mod tally;
-mod task_signal;
 mod travel;
 mod versions;
 
@@ -321,13 +320,8 @@ impl Bus {
 
     #[must_use]
     pub fn loaded(&self) -> Loaded {
-        if self.store.is_none() || self.tail.was_loaded {
-            Loaded::Yes
-        } else if self.is_late {
-            Loaded::GivenUp
-        } else {
-            Loaded::NotYet
-        }
+        let awaits_board = self.store.is_some() && !self.tail.was_loaded;
+        Loaded::of(awaits_board, self.is_late)
     }
 
     /// Whether it is not known yet of some items if they are in the log.

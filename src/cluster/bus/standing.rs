@@ -1,7 +1,5 @@
 //! A running bus that stands still: what is posted meanwhile is put aside, and what there is can be written down.
 
-use futures_util::FutureExt;
-
 use super::BusState;
 use super::handle::BusMessage;
 use super::outbox::OutboxItem;
@@ -37,20 +35,27 @@ impl RunningBus {
         });
     }
 
-    /// What it has, with what waits at its door. It may go on with that itself.
+    /// What it has, with what waits at its door. Nothing is taken: it may go on with all of that itself.
     pub(crate) fn state(&self) -> BusState {
-        if let Some(collected) = self.handle.mailbox.collect().now_or_never() {
-            self.put_aside(collected);
-        }
-        let aside = self.aside.borrow();
-        let posted = aside.iter().filter_map(|it| match it {
-            BusMessage::Item(item, _) => Some(item.clone()),
-            BusMessage::Leave(..) => None,
-        });
-        let everything = self.is_lost.get().then_some(OutboxItem::Everything);
         let mut state = self.bus.borrow().state(self.now_ms());
-        state.posted = posted.chain(everything).collect();
         state.began = self.began;
+        state.posted = items(&self.aside.borrow());
+        let mut is_lost = self.is_lost.get();
+        self.handle.mailbox.look(|waiting, lost| {
+            state.posted.extend(items(waiting));
+            is_lost |= lost;
+        });
+        if is_lost {
+            state.posted.push(OutboxItem::Everything);
+        }
         state
     }
+}
+
+fn items(messages: &[BusMessage]) -> Vec<OutboxItem> {
+    let items = messages.iter().filter_map(|it| match it {
+        BusMessage::Item(item, _) => Some(item.clone()),
+        BusMessage::Leave(..) => None,
+    });
+    items.collect()
 }

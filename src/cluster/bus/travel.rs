@@ -56,11 +56,8 @@ impl BusState {
     /// How far the node is with the board. One without a board is asked in vain, and says so.
     #[must_use]
     pub fn loaded(&self) -> Loaded {
-        match (self.has_board && !self.tail.was_loaded(), self.is_late) {
-            (false, _) => Loaded::Yes,
-            (true, true) => Loaded::GivenUp,
-            (true, false) => Loaded::NotYet,
-        }
+        let awaits_board = self.has_board && !self.tail.was_loaded();
+        Loaded::of(awaits_board, self.is_late)
     }
 }
 

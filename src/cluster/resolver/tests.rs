@@ -1,6 +1,9 @@
 //! Who the owner of a session is, from each thing that Redis may say.
 
+use super::super::session_record::found_session;
 use super::*;
+use crate::cluster::Advertised;
+use crate::redis::Reply;
 
 const INCARNATION: u64 = 0x0a0b_0c0d_0e0f_1011;
 
@@ -10,28 +13,33 @@ fn session() -> SessionId {
 }
 
 fn node(incarnation: u64) -> FoundRecord<NodeRecord> {
-    FoundRecord::Record(NodeRecord {
-        node: "node-a".into(),
-        incarnation,
-        url: Some("http://127.0.0.1:17101".into()),
-        address: Some(([127, 0, 0, 1], 17101).into()),
-        version: String::new(),
-        leaving: false,
-        draining: false,
-        beats: 0,
-    })
+    let advertised = Advertised {
+        url: "http://127.0.0.1:17101".to_owned(),
+        address: ([127, 0, 0, 1], 17101).into(),
+    };
+    FoundRecord::Record(NodeRecord::of(
+        (session().node, incarnation),
+        Some(advertised),
+    ))
 }
 
-fn found(state: SessionState) -> FoundRecord<SessionState> {
-    FoundRecord::Record(state)
+fn found(state: SessionState) -> FoundRecord<FoundSession> {
+    let ended = match state {
+        SessionState::Lives => "",
+        SessionState::Restarted => r#","ended":"owner_restarted""#,
+        SessionState::Down => r#","ended":"owner_down""#,
+    };
+    let text = format!(r#"{{"node":"node-a","boot":{INCARNATION}{ended}}}"#);
+    found_session(&Reply::Text(text.into()), &session())
 }
 
 fn ask(
     nodes: &mut Nodes,
     node: FoundRecord<NodeRecord>,
-    session: FoundRecord<SessionState>,
+    session: FoundRecord<FoundSession>,
 ) -> SessionOwner {
     let answers = LocateAnswers {
+        owner: self::session().process(),
         node,
         session,
         absence_tells: true,
@@ -43,7 +51,12 @@ fn ask(
 }
 
 fn here() -> SessionOwner {
+    here_by(INCARNATION)
+}
+
+fn here_by(incarnation: u64) -> SessionOwner {
     SessionOwner::Alive {
+        process: (session().node, incarnation),
         address: SocketAddr::from(([127, 0, 0, 1], 17101)),
         cookie: "05dbab2a9d90f679".into(),
         lives_ms: 1_000,
@@ -107,6 +120,7 @@ fn each_reason_from_what_redis_says() {
 fn a_node_whose_key_is_not_there_although_its_process_was_heard_of() {
     let ask = |missing, session, absence_tells| {
         let answers = LocateAnswers {
+            owner: self::session().process(),
             node: FoundRecord::Nothing,
             session,
             absence_tells,
@@ -145,7 +159,8 @@ fn a_session_whose_node_will_never_be_as_late_again_as_its_process_was() {
     let (mut nodes, now) = (Nodes::default(), Instant::now());
     let lives = || found(SessionState::Lives);
     for incarnation in [INCARNATION - HOUR, INCARNATION + HOUR] {
-        assert_eq!(ask(&mut nodes, node(incarnation), lives()), here());
+        let owner = ask(&mut nodes, node(incarnation), lives());
+        assert_eq!(owner, here_by(incarnation));
     }
     assert_eq!(
         nodes.owner_at_once(&session(), now),
@@ -187,6 +202,7 @@ fn a_session_whose_node_will_never_be_as_late_again_as_its_process_was() {
 fn a_session_that_is_unknown_because_its_node_has_just_started() {
     let gone = |node, unix_ms| {
         let answers = LocateAnswers {
+            owner: self::session().process(),
             node,
             session: FoundRecord::Nothing,
             absence_tells: true,
@@ -215,6 +231,7 @@ fn a_session_that_is_unknown_because_its_node_has_just_started() {
 fn a_session_that_is_unknown_because_redis_hung_since_its_node_started() {
     for node in [FoundRecord::Nothing, node(INCARNATION - 1)] {
         let answers = LocateAnswers {
+            owner: self::session().process(),
             node,
             session: FoundRecord::Nothing,
             absence_tells: true,
@@ -232,6 +249,7 @@ fn a_session_that_is_unknown_because_redis_hung_since_its_node_started() {
 fn a_node_that_died_and_is_believed_to_live_for_a_second_on_each_core_anew() {
     let (mut nodes, now) = (Nodes::default(), Instant::now());
     let answers = LocateAnswers {
+        owner: self::session().process(),
         node: node(INCARNATION),
         session: FoundRecord::Nothing,
         absence_tells: true,
@@ -279,6 +297,7 @@ fn a_redis_that_does_not_answer_or_has_forgotten_everything() {
     let cannot_tell = SessionOwner::Gone(MissReason::CannotTell);
     assert_eq!(nodes.owner_without_answer(&session(), now), cannot_tell);
     let forgotten = |session| LocateAnswers {
+        owner: self::session().process(),
         node: FoundRecord::Nothing,
         session,
         absence_tells: false,

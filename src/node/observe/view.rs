@@ -159,11 +159,33 @@ impl NodeBackend {
         Ok(all)
     }
 
-    /// Asks the core where the session of this name is, which need not be the one that its name says.
+    /// Asks the core where the session of this name is, which need not be the one that its name says: one that was taken over is
+    /// on any of them.
     async fn ask_for(
         &self,
         name: OperatorName,
         question: impl Fn(OperatorName) -> ViewQuestion,
+    ) -> Result<ViewAnswer, NotViewed> {
+        let missing = match self.ask_by_name(name, &question).await {
+            Err(NotViewed::Missing(None)) if !name.is_stream => NotViewed::Missing(None),
+            answered => return answered,
+        };
+        for core in self.cores() {
+            match self.ask_core(core, question(name)).await? {
+                ViewAnswer::Missing(MissingRow::Ended(row)) => {
+                    return Err(NotViewed::Missing(Some(row)));
+                }
+                ViewAnswer::Missing(_) => {}
+                answer => return Ok(answer),
+            }
+        }
+        Err(missing)
+    }
+
+    async fn ask_by_name(
+        &self,
+        name: OperatorName,
+        question: &impl Fn(OperatorName) -> ViewQuestion,
     ) -> Result<ViewAnswer, NotViewed> {
         let mut core = name.place.core;
         for _ in 0..CORES_ASKED_MAX {

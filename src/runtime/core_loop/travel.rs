@@ -17,6 +17,7 @@ const _: fn(&Core) = |core| {
         traces: _,
         // Its streams: `CoreState::passed_on`.
         forwarding: _,
+        // The node's: `node::travel`.
         #[cfg(feature = "auth")]
             credentials: _,
         // Sockets are watched anew, when the core may.

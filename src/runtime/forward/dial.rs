@@ -7,8 +7,8 @@ use std::time::Duration;
 use monoio::net::TcpStream;
 use monoio::time::timeout;
 
-use crate::runtime::socket;
 use crate::shard::Millis;
+use crate::socket;
 
 /// Opens a connection that finds out within seconds when its peer is gone.
 pub(super) async fn connect(address: SocketAddr, within_ms: Millis) -> io::Result<StdStream> {

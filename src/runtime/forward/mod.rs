@@ -20,20 +20,21 @@ use monoio::time::timeout;
 pub(super) use self::core_action::CoreAction;
 use self::dial::{connect, is_of_the_peer};
 pub(super) use self::travel::Lent;
+use super::clock;
 use super::cluster_handle::{ClusterAccess, SessionOwner};
 use super::engine::{CoreDriver, SCRATCH_BYTES};
-use super::gate::Gate;
 use super::readiness::{self, Readiness};
-use super::{clock, socket};
 use crate::forward::{
     Departing, ForwardCounts, ForwardEffect, Forwarder, ForwarderSetup, IdleKey, PassMode,
     PassageKey, Question, RelayBuffer, Side, SocketInterest,
 };
+use crate::gate::Gate;
 use crate::limits::Limits;
 use crate::log_throttle::LogThrottle;
 use crate::shard::{ConnectionKey, DrainTimes, Millis, MissReason, SessionEvent};
+use crate::socket;
 use crate::tasks;
-use crate::wire::session_id::{NodeName, SessionId};
+use crate::wire::session_id::{NodeName, Process, SessionId};
 
 /// What one core knows of other nodes, and its connections to them.
 pub(super) struct Forwarding {
@@ -197,14 +198,16 @@ impl Forwarding {
             ForwardEffect::Connect {
                 key,
                 session,
+                process,
                 address,
                 within_ms,
-            } => self.connect(core, key, session, address, within_ms),
+            } => self.connect(core, key, (session, process), address, within_ms),
             ForwardEffect::Probe {
                 key,
+                process,
                 address,
                 within_ms,
-            } => self.probe(core, key, address, within_ms),
+            } => self.probe(core, key, (process, address), within_ms),
             ForwardEffect::Reuse { key, idle } => self.reuse(key, idle),
             ForwardEffect::Keep { key, idle } => {
                 if let Some(owner) = self.take_owner(key) {
@@ -256,7 +259,7 @@ impl Forwarding {
         self: &Rc<Self>,
         core: &Rc<impl CoreDriver>,
         key: PassageKey,
-        session: SessionId,
+        (session, process): (SessionId, Process),
         address: SocketAddr,
         within_ms: Millis,
     ) {
@@ -268,7 +271,7 @@ impl Forwarding {
                     let of_the_peer = is_of_the_peer(&fault);
                     own.log_unconnected(session, address, &fault, of_the_peer);
                     if of_the_peer {
-                        own.cluster.handle.suspect(session.process());
+                        own.cluster.handle.suspect(process);
                     }
                     own.forwarder
                         .borrow_mut()
@@ -312,13 +315,16 @@ impl Forwarding {
         self: &Rc<Self>,
         core: &Rc<impl CoreDriver>,
         key: PassageKey,
-        address: SocketAddr,
+        (process, address): (Process, SocketAddr),
         within_ms: Millis,
     ) {
         let (own, core) = (self.clone(), core.clone());
         tasks::spawn(async move {
             let again = connect(address, within_ms).await;
             let is_there = !again.is_err_and(|fault| is_of_the_peer(&fault));
+            if !is_there {
+                own.cluster.handle.suspect(process);
+            }
             own.forwarder
                 .borrow_mut()
                 .handle_probed(clock::now(), key, is_there);

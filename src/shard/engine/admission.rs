@@ -48,7 +48,8 @@ impl Engine {
         taken
     }
 
-    fn take_place(
+    /// A place for a session of this client, which counts already; an idle one goes for it.
+    pub(super) fn take_place(
         &mut self,
         wire: &mut impl Wire<ExchangeOwner>,
         client: Option<Client>,

@@ -19,6 +19,10 @@ impl Engine {
             if self.is_looking() && !self.has_leave(listener_key) {
                 continue;
             }
+            if self.is_cut_off() && self.hears_withheld(listener_key) {
+                // Its stream ends in a moment.
+                continue;
+            }
             let Some(frame) = wire.begin_write(exchange, bytes) else {
                 // It stays pending; `writable` brings it back.
                 continue;
@@ -36,6 +40,14 @@ impl Engine {
         }
         self.stats.count_last_write(self.now);
         None
+    }
+
+    fn hears_withheld(&self, key: ListenerKey) -> bool {
+        let listener = self.fanout.listener(key);
+        match listener.map(|it| &it.kind) {
+            Some(ListenerKind::Session(session)) => self.is_withheld(*session),
+            Some(ListenerKind::Listen(_)) | None => false,
+        }
     }
 
     /// Whether [`poll_fanout`](Engine::poll_fanout) has anything to look at.

@@ -8,11 +8,17 @@
 //! ```
 //!
 //! During the notice the node still takes what comes: the proxy has not noticed yet.
+//!
+//! Where sessions may change their node (`takeover`), those that can are let go of in place of ending: with their streams, and,
+//! if they have none, spread over the same window for as long as there are streams to close, and all before the node says that it is done. Each goes on at the node that its
+//! client comes to next; a call that is under way to the end is lost. What cannot be let go of ends as it would: a session of
+//! HTTP+SSE, one that is too large.
 
 use super::fanout::ListenerKind;
+use super::session::Session;
 use super::session_lifecycle::SessionEnding;
 use super::stream::STANDALONE;
-use super::{Closed, Engine, Exchange, ExchangeOwner, Millis, Refused, Wire};
+use super::{Closed, Engine, Exchange, ExchangeOwner, Millis, Refused, SessionKey, Wire};
 use crate::wire::sse::{self, Event};
 
 /// How a node drains.
@@ -41,14 +47,16 @@ pub(super) struct Drain {
     queue: Option<Vec<(Exchange, ExchangeOwner)>>,
     /// How many there were at first.
     count: usize,
+    /// Sessions without a stream that are still to be let go of, and how many there were, once that has begun.
+    silent: Option<(Vec<SessionKey>, usize)>,
 }
 
 impl Drain {
-    /// How many of them are still open at this moment if they close evenly.
-    fn left_at(&self, now: Millis) -> usize {
+    /// How many of so many are still open at this moment if they close evenly.
+    fn left_at(&self, now: Millis, count: usize) -> usize {
         let window = (self.until - self.closes_from).max(1);
         let left = self.until.saturating_sub(now) as usize;
-        (self.count * left).div_ceil(window as usize)
+        (count * left).div_ceil(window as usize)
     }
 }
 
@@ -83,6 +91,7 @@ impl Engine {
             until: closes_from + times.window_ms,
             queue: None,
             count: 0,
+            silent: None,
         });
         true
     }
@@ -98,8 +107,14 @@ impl Engine {
             streams,
             calls,
             left_ms: until.saturating_sub(self.now),
-            done: self.now >= from && streams == 0 && calls == 0,
+            done: self.now >= from && streams == 0 && calls == 0 && !self.has_portable(),
         }
+    }
+
+    /// Sessions that go on elsewhere leave before the node does: whoever comes here for them then is passed on.
+    fn has_portable(&self) -> bool {
+        let mut keys = self.sessions.iter().map(|(key, _)| key);
+        self.takeover.is_some() && keys.any(|key| self.is_portable(key))
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -145,7 +160,7 @@ impl Engine {
             drain.count = fresh.len();
             drain.queue = Some(fresh);
         }
-        let left = drain.left_at(now);
+        let left = drain.left_at(now, drain.count);
         let queue = drain.queue.get_or_insert_default();
         let closing = queue.split_off(left.min(queue.len()));
         for (exchange, owner) in closing {
@@ -155,6 +170,53 @@ impl Engine {
                 queue.insert(0, (exchange, owner));
             }
         }
+        if self.takeover.is_some() {
+            self.let_go_of_silent(wire);
+        }
+    }
+
+    /// Lets go of as many sessions without a stream as it takes to be done in time. One with a call under way has its turn at the
+    /// end of the process.
+    fn let_go_of_silent(&mut self, wire: &mut impl Wire<ExchangeOwner>) {
+        let fresh = || {
+            let keys = self.sessions.iter().map(|(key, _)| key);
+            let keys: Vec<_> = keys.filter(|&key| self.is_silent(key)).collect();
+            let count = keys.len();
+            (keys, count)
+        };
+        let now = self.now;
+        // Nobody is left for whom the node would stay.
+        let is_last = self.calls.len() == 0 && self.open_streams().next().is_none();
+        let is_late = |it: &Drain| now >= it.until || is_last;
+        let fresh = match &self.drain {
+            Some(drain) if drain.silent.is_none() || is_late(drain) => Some(fresh()),
+            _ => None,
+        };
+        let Some(drain) = &mut self.drain else { return };
+        if fresh.is_some() {
+            drain.silent = fresh;
+        }
+        let count = drain.silent.as_ref().map_or(0, |it| it.1);
+        let left = if is_last {
+            0
+        } else {
+            drain.left_at(now, count)
+        };
+        let Some((silent, _)) = &mut drain.silent else {
+            return;
+        };
+        for key in silent.split_off(left.min(silent.len())) {
+            // It may have opened a stream since.
+            if self.is_silent(key) {
+                self.send_elsewhere(wire, key, SessionEnding::LetGo);
+            }
+        }
+    }
+
+    /// Nothing is open or under way for it, and another node could go on with it.
+    fn is_silent(&self, key: SessionKey) -> bool {
+        let is_in_use = |it: &Session| self.is_in_use(it);
+        self.is_portable(key) && !self.sessions.get(key).is_none_or(is_in_use)
     }
 
     /// Listen streams and sessions' GET streams. Answers to requests end by themselves.
@@ -200,14 +262,16 @@ impl Engine {
                 let Some(session) = stream.and_then(|it| it.session) else {
                     return true;
                 };
-                let busy = |session: &super::session::Session| !session.calls.is_empty();
+                let busy = |session: &Session| !session.calls.is_empty();
                 if !late && self.sessions.get(session).is_some_and(busy) {
                     return false;
                 }
-                wire.end_after_answer(exchange);
-                self.emit_retry(wire, exchange);
-                // It ends with the process anyway, and its client should find that out now, not with all others.
-                self.end_session(wire, session, SessionEnding::WithTheProcess);
+                // One that ends does so with the process anyway, and its client should find that out now, not with all others.
+                let ending = match self.is_portable(session) {
+                    true => SessionEnding::LetGo,
+                    false => SessionEnding::WithTheProcess,
+                };
+                self.send_elsewhere(wire, session, ending);
             }
             ExchangeOwner::Call(_) | ExchangeOwner::Silent(_) => {}
         }

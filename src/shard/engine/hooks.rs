@@ -110,7 +110,7 @@ impl Engine {
         }
     }
 
-    fn queue_hook(&mut self, event: Lifecycle) {
+    pub(super) fn queue_hook(&mut self, event: Lifecycle) {
         self.outputs.push_back(EngineOutput::Lifecycle(event));
     }
 }

@@ -332,6 +332,7 @@ impl Engine {
         if let Some(session) = self.sessions.get_mut(session) {
             session.log_level = level;
         }
+        self.note_changed(session);
         Ok(())
     }
 

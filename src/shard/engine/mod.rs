@@ -51,6 +51,7 @@ mod session_lifecycle;
 mod shown;
 mod stream;
 mod subscribe;
+mod takeover;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -75,6 +76,7 @@ use self::moved::Moved;
 use self::rights::Rights;
 use self::session::Session;
 use self::stream::Stream;
+use self::takeover::{NO_LEASE, Takeover};
 use self::timers::TimerKey;
 use self::view::Records;
 use super::arena::{self, Arena};
@@ -128,6 +130,10 @@ pub(super) struct Engine {
     offset: u64,
     sessions: Arena<Session, OfSession>,
     moved: Moved,
+    /// None: sessions stay with their node.
+    takeover: Option<Box<Takeover>>,
+    /// From then on other nodes may have taken over what is here.
+    lease_until: Millis,
     streams: Arena<Stream, OfStream>,
     silent: SilentStreams,
     calls: Arena<CallState, OfCall>,
@@ -194,6 +200,7 @@ pub(super) enum EngineOutput {
 
 impl Engine {
     pub(super) fn new(setup: ShardSetup, memory: Rc<Memory>, now: Millis) -> Self {
+        let takeover = setup.adopts().then(Box::default);
         Engine {
             node: setup.node,
             core: setup.core,
@@ -213,6 +220,8 @@ impl Engine {
             offset: 0,
             sessions: Arena::default(),
             moved: Moved::default(),
+            takeover,
+            lease_until: NO_LEASE,
             streams: Arena::default(),
             silent: SilentStreams::default(),
             calls: Arena::default(),
@@ -267,6 +276,10 @@ impl Engine {
         self.fanout.publish_everything(first..=self.offset);
     }
 
+    pub(super) fn core(&self) -> u16 {
+        self.core
+    }
+
     pub(super) fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -277,11 +290,13 @@ impl Engine {
 
     /// When [`handle_timeout`](Engine::handle_timeout) is due.
     pub(super) fn next_deadline(&self) -> Option<Millis> {
-        let is_busy = self.announced.is_some() || self.is_looking();
+        let has_changes = self.takeover.as_ref().is_some_and(|it| it.has_changes());
+        let is_busy = self.announced.is_some() || has_changes || self.is_looking();
         let own = [
             is_busy.then_some(self.now),
             self.drain_deadline(),
             self.arming_deadline(),
+            self.lease_deadline(),
         ];
         own.into_iter()
             .flatten()

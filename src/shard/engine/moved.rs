@@ -7,19 +7,24 @@
 //! home core is told where it went ([`Engine::handle_moved`]) and sends requests after it; a core that has it not, or not
 //! yet, or not any more, sends them home.
 //!
+//! Sessions of other nodes that this one has taken over (`takeover`) are listed the same way, by their node and place.
+//!
 //! Both tables are empty on nearly every core, and then a request costs a look at that.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Destination, Engine, SessionKey};
-use crate::wire::session_id::{Locator, SessionId};
+use crate::wire::session_id::{Locator, NodeName, SessionId};
+
+/// Where a session was opened, which its id says as long as it lives.
+pub(super) type BirthPlace = (NodeName, Locator);
 
 #[derive(Default)]
 pub(super) struct Moved {
     /// By the places in their ids.
-    here: HashMap<Locator, SessionKey>,
+    here: HashMap<BirthPlace, SessionKey>,
     /// The same the other way.
-    places: HashMap<SessionKey, Locator>,
+    places: HashMap<SessionKey, BirthPlace>,
     /// Sessions of this core, and on which core each of them is.
     away: BTreeMap<SessionKey, u16>,
 }
@@ -30,16 +35,16 @@ impl Moved {
     }
 
     /// The session of this place, if it is here under another key than that says.
-    pub(super) fn find(&self, place: &Locator) -> Option<SessionKey> {
+    pub(super) fn find(&self, place: &BirthPlace) -> Option<SessionKey> {
         self.here.get(place).copied()
     }
 
     /// What the id of this session says, if that is not its key.
-    pub(super) fn place_of(&self, key: SessionKey) -> Option<Locator> {
+    pub(super) fn place_of(&self, key: SessionKey) -> Option<BirthPlace> {
         self.places.get(&key).copied()
     }
 
-    pub(super) fn arrives(&mut self, place: Locator, key: SessionKey) {
+    pub(super) fn arrives(&mut self, place: BirthPlace, key: SessionKey) {
         self.here.insert(place, key);
         self.places.insert(key, place);
     }
@@ -105,7 +110,7 @@ impl Engine {
                 false => Destination::Here,
             };
         }
-        if self.moved.find(place).is_some() {
+        if self.moved.find(&(self.node, *place)).is_some() {
             return Destination::Here;
         }
         if core != self.core {
@@ -117,7 +122,7 @@ impl Engine {
 
     /// Panics if a session is said to be here that is not. For tests.
     pub(super) fn moved_invariants(&self) {
-        let names_itself = |place: Locator| self.moved.find(&place).is_some();
+        let names_itself = |place: BirthPlace| self.moved.find(&place).is_some();
         let moved = self.sessions.iter();
         let moved = moved.filter_map(|(key, _)| self.moved.place_of(key));
         assert_eq!(
@@ -130,4 +135,9 @@ impl Engine {
 /// What names the session on its own core.
 pub(super) fn key_of(place: &Locator) -> SessionKey {
     SessionKey::from_parts(place.slot, place.generation)
+}
+
+/// Where it was opened.
+pub(super) fn place_of(id: &SessionId) -> BirthPlace {
+    (id.node, id.locator)
 }

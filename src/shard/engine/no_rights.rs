@@ -7,7 +7,7 @@ use super::guard::Denied;
 use super::keys::StreamKey;
 use super::{CallKey, Engine, ExchangeOwner, Millis, Refused, Request, SessionKey, Wire};
 use crate::mcp::{PolicyQuestion, RpcError};
-use crate::principal::{Action, Identity, Permits};
+use crate::principal::{Action, Identity, Permits, PrincipalId};
 
 /// There are none.
 pub(super) enum Rights {}
@@ -66,6 +66,8 @@ impl Engine {
     pub(super) fn grant_due(&mut self, _: &mut impl Wire<ExchangeOwner>, _: ListenerKey, _: u32) {}
 
     pub(super) fn hear_by(&mut self, _: ListenerKey, _: Option<&Identity>, _: &str) {}
+
+    pub(super) fn bind(&mut self, _: ListenerKey, _: PrincipalId) {}
 
     pub(super) fn arm_some(&mut self) {}
 

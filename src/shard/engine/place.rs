@@ -23,15 +23,18 @@ impl UpperLayer for Engine {
         if fields.is_modern() {
             return Destination::Here;
         }
-        if id.node == self.node {
-            let is_ours =
-                id.locator.incarnation == self.incarnation && id.locator.core < self.core_count;
-            return match is_ours {
-                true => self.core_for(&id.locator),
-                false => Destination::Here,
-            };
+        let is_ours = id.process() == (self.node, self.incarnation);
+        if is_ours && id.locator.core < self.core_count {
+            let destination = self.core_for(&id.locator);
+            if destination != Destination::Here {
+                return destination;
+            }
         }
-        match self.is_clustered && fields.only_session().is_some() {
+        let is_elsewhere = match &self.takeover {
+            None => self.is_clustered && id.node != self.node,
+            Some(_) => self.may_be_elsewhere(id),
+        };
+        match is_elsewhere && fields.only_session().is_some() {
             true => Destination::Elsewhere,
             false => Destination::Here,
         }

@@ -11,7 +11,7 @@ use super::guard::Denied;
 use super::{CallKey, Engine, Millis, Refused, Request};
 use crate::auth::{Action, Decision, Policy, Rules, Withdrawn};
 use crate::mcp::{PolicyQuestion, RpcError, RpcMethod};
-use crate::principal::{Identity, Permits, UnixSeconds};
+use crate::principal::{Identity, Permits, PrincipalId, UnixSeconds};
 
 /// Absent where nobody is asked who they are.
 pub(super) struct Rights {
@@ -139,6 +139,23 @@ impl Engine {
             Some(identity) => rights.rules.missing_scopes_of(identity, scopes),
             None => rights.rules.missing_scopes(scopes),
         })
+    }
+
+    /// A listener is this principal's, who may hear of nothing before a token is shown again.
+    pub(super) fn bind(&mut self, key: ListenerKey, principal: PrincipalId) {
+        let Some(rights) = &mut self.rights else {
+            return;
+        };
+        let grant = Grant {
+            principal,
+            rights: rights.held.share(HeldRights::default()),
+            valid_until: 0,
+            issued_at: 0,
+            timer: Default::default(),
+            // By none of the rules: what it is subscribed to is looked at with the first token.
+            looked: 0,
+        };
+        self.fanout.set_grant(key, Box::new(grant));
     }
 
     /// A call begins whose result is not for everybody.

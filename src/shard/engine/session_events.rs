@@ -1,10 +1,12 @@
 //! What the other nodes should know of sessions: which are here, which ended, and which were asked for here in vain.
 
 use super::session_lifecycle::SessionEnding;
+use super::takeover::ANNOUNCED_BYTES_AT_ONCE;
 use super::{
     Engine, EngineOutput, Millis, MissReason, SessionEvent, SessionId, SessionInfo, SessionKey,
 };
 use crate::app::call::SessionEnd;
+use crate::shard::portable::PortableSession;
 
 /// Of a client's name and of its version, in a record.
 const CLIENT_TEXT_CHARS_MAX: usize = 64;
@@ -48,15 +50,21 @@ impl Engine {
         self.verified = from + count;
     }
 
-    /// The process ends, and every session with it.
+    /// The process ends, and every session with it that does not go on elsewhere.
     pub(in crate::shard) fn handle_end(&mut self) {
         let sessions: Vec<_> = self.sessions.iter().map(|(key, _)| key).collect();
         for key in sessions {
             let id = self.session_id(key);
-            self.announce_restarting(id);
-            self.note_session_ended(key, SessionEnding::Over(SessionEnd::NodeEnds));
+            let why = match self.let_go_at_end(key) {
+                true => SessionEnd::TakenOver,
+                false => {
+                    self.announce_restarting(id);
+                    SessionEnd::NodeEnds
+                }
+            };
+            self.note_session_ended(key, SessionEnding::Over(why));
             if self.is_begun(key) {
-                self.hook_ended(id, SessionEnd::NodeEnds);
+                self.hook_ended(id, why);
             }
         }
     }
@@ -68,33 +76,52 @@ impl Engine {
             .range(from, ANNOUNCE_AT_ONCE)
             .map(|(key, _)| key)
             .collect();
-        keys.iter().for_each(|&key| self.announce_opened(key));
-        let next = from + ANNOUNCE_AT_ONCE;
+        let (mut next, mut bytes) = (from + ANNOUNCE_AT_ONCE, 0);
+        for key in keys {
+            bytes += self.announce_opened(key);
+            if bytes >= ANNOUNCED_BYTES_AT_ONCE {
+                next = key.index as usize + 1;
+                break;
+            }
+        }
         self.announced = (next < self.sessions.slot_count()).then_some(next);
     }
 
-    pub(super) fn announce_opened(&mut self, key: SessionKey) {
+    /// Bytes of what it takes to live on elsewhere, about, as far as that is said with it.
+    pub(super) fn announce_opened(&mut self, key: SessionKey) -> usize {
         let today = day(self.now);
-        if !self.is_clustered {
-            return;
-        }
-        let Some(session) = self.sessions.get_mut(key) else {
-            return;
+        let Some(info) = self.session_info(key) else {
+            return 0;
         };
-        session.announced_on = today;
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.announced_on = today;
+        }
+        let session = self.session_id(key);
+        let bytes = info.state.as_deref().map_or(0, PortableSession::weight);
+        self.say(SessionEvent::Opened { session, info });
+        bytes
+    }
+
+    /// What its record says. None: nobody has records, or there is no such session.
+    pub(super) fn session_info(&mut self, key: SessionKey) -> Option<Box<SessionInfo>> {
+        if !self.is_clustered {
+            return None;
+        }
+        let (fence, state) = (self.adopted(key).fence, self.portable_state(key));
+        let session = self.sessions.get(key)?;
         let info = session.client_info.info.as_ref();
         let text = |member: &str| {
             let text = info?.get(member)?.as_str()?;
             Some(text.chars().take(CLIENT_TEXT_CHARS_MAX).collect())
         };
-        let info = Box::new(SessionInfo {
+        Some(Box::new(SessionInfo {
             version: session.version(),
             client_name: text("name"),
             client_version: text("version"),
             created_at: u64::from(session.created_at_s) * 1000,
-        });
-        let session = self.session_id(key);
-        self.say(SessionEvent::Opened { session, info });
+            fence,
+            state,
+        }))
     }
 
     /// A session is used; its record lives on for another while if that is told once a day.
@@ -132,7 +159,7 @@ impl Engine {
         }
     }
 
-    fn say(&mut self, presence: SessionEvent) {
+    pub(super) fn say(&mut self, presence: SessionEvent) {
         self.outputs.push_back(EngineOutput::Announce(presence));
     }
 }

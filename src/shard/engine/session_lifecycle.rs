@@ -10,14 +10,14 @@ use super::call::AnswerTo;
 use super::client_info::ClientInfo;
 use super::fanout::{ListenerKind, WantedTopic};
 use super::keys::StreamKey;
-use super::moved::key_of;
+use super::moved::{key_of, place_of};
 use super::params::{self, Initialize};
 use super::post::Post;
 use super::session::{LOG_LEVEL_DEFAULT, Session};
 use super::stats::OperationEnd;
 use super::{
-    Closed, Engine, EngineOutput, ExchangeOwner, MissReason, Refused, Request, RequestFields,
-    SessionKey, Wire,
+    CallKey, Closed, Engine, EngineOutput, ExchangeOwner, MissReason, Refused, Request,
+    RequestFields, SessionKey, Wire,
 };
 use crate::app::call::{LISTS, NotifyRefused, SessionEnd, Subscriber};
 use crate::mcp::{Era, ProtocolVersion, RpcMethod};
@@ -34,6 +34,10 @@ pub(super) enum SessionEnding {
     WithItsStream(Closed),
     /// It would live on if the process did.
     WithTheProcess,
+    /// It leaves for whichever node is asked for it first: its record is to say so.
+    LetGo,
+    /// Another node has it: its record says so.
+    TakenOver,
 }
 
 impl Engine {
@@ -219,7 +223,7 @@ impl Engine {
         principal: Option<PrincipalId>,
     ) -> Result<SessionKey, Refused> {
         let why = match located {
-            Ok(key) if self.is_of(key, principal) => return Ok(key),
+            Ok(key) if self.is_of(key, principal) => return self.check_lease(key).map(|()| key),
             // Nobody else is told anything: it is there.
             Ok(_) => return Err(self.unknown().refused()),
             Err(why) => why,
@@ -276,13 +280,13 @@ impl Engine {
     /// Which session of this core an id names: an index and a comparison in constant time.
     pub(super) fn locate(&self, id: Option<&SessionId>) -> Result<SessionKey, NotifyRefused> {
         let id = id.ok_or(NotifyRefused::Unknown)?;
-        if id.node != self.node {
+        let moved = self.moved.find(&place_of(id));
+        if moved.is_none() && id.node != self.node {
             return Err(NotifyRefused::OtherNode);
         }
-        if id.locator.incarnation != self.incarnation {
+        if moved.is_none() && id.locator.incarnation != self.incarnation {
             return Err(NotifyRefused::OwnerRestarted);
         }
-        let moved = self.moved.find(&id.locator);
         let key = moved.unwrap_or(key_of(&id.locator));
         if moved.is_none() && self.moved.place_of(key).is_some() {
             return Err(NotifyRefused::Expired);
@@ -316,13 +320,13 @@ impl Engine {
             generation: key.generation,
             incarnation: self.incarnation,
         };
-        let locator = self.moved.place_of(key).unwrap_or(own);
+        let (node, locator) = self.moved.place_of(key).unwrap_or((self.node, own));
         let secret = self
             .sessions
             .get(key)
             .map_or([0; 16], |session| session.secret);
         SessionId {
-            node: self.node,
+            node,
             locator,
             secret,
         }
@@ -376,44 +380,18 @@ impl Engine {
         let was_begun = self.is_begun(key);
         self.trace_ended(wire, key, ending);
         self.note_session_ended(key, ending);
+        let why = self.announce_ending(key, id, ending);
+        if let Some(takeover) = &mut self.takeover {
+            takeover.forget(key);
+        }
         let Some(session) = self.sessions.remove(key) else {
             return false;
-        };
-        let why = match ending {
-            SessionEnding::WithTheProcess => {
-                self.announce_restarting(id);
-                SessionEnd::NodeEnds
-            }
-            SessionEnding::WithItsStream(_) => {
-                self.announce_ended(id);
-                SessionEnd::Left
-            }
-            SessionEnding::Over(why) => {
-                self.announce_ended(id);
-                why
-            }
         };
         self.count_session_end(&session, ending.reason());
         self.moved.leaves(key);
         self.profiles.release(session.client_info);
         self.close_listener(session.listener, Subscriber::Session(id));
-        for call in session.calls {
-            let Some(state) = self.calls.remove(call) else {
-                continue;
-            };
-            self.uncount_call(&state);
-            self.take_inspected(call);
-            self.count_end(&state, OperationEnd::Cancelled);
-            self.outputs.push_back(EngineOutput::Cancel(call));
-            if let AnswerTo::Exchange(connection) | AnswerTo::Plain(connection) = state.answer_to {
-                let refused = Refused::with_reason(
-                    404,
-                    "expired",
-                    "The session was ended while this request was served.",
-                );
-                wire.refuse(connection, Some(&state.id), &refused);
-            }
-        }
+        self.end_calls(wire, session.calls, ending);
         for stream in session.standalone.into_iter().chain(session.streams) {
             self.end_silent(wire, stream);
             if let Some(connection) = self
@@ -430,5 +408,85 @@ impl Engine {
             self.hook_ended(id, why);
         }
         true
+    }
+
+    /// Before it goes: the other nodes are told what they should know, and the application hears what is given here.
+    fn announce_ending(
+        &mut self,
+        key: SessionKey,
+        id: SessionId,
+        ending: SessionEnding,
+    ) -> SessionEnd {
+        let is_here = self.sessions.get(key).is_some();
+        match ending {
+            SessionEnding::TakenOver => SessionEnd::TakenOver,
+            SessionEnding::LetGo => {
+                if !self.say_let_go(key, id) {
+                    self.announce_restarting(id);
+                }
+                SessionEnd::TakenOver
+            }
+            SessionEnding::WithTheProcess => {
+                if is_here {
+                    self.announce_restarting(id);
+                }
+                SessionEnd::NodeEnds
+            }
+            SessionEnding::WithItsStream(_) => {
+                if is_here {
+                    self.announce_ended(id);
+                }
+                SessionEnd::Left
+            }
+            SessionEnding::Over(why) => {
+                if is_here {
+                    self.announce_ended(id);
+                }
+                why
+            }
+        }
+    }
+
+    /// Their session is over.
+    fn end_calls(
+        &mut self,
+        wire: &mut impl Wire<ExchangeOwner>,
+        calls: ThinVec<CallKey>,
+        ending: SessionEnding,
+    ) {
+        for call in calls {
+            let Some(state) = self.calls.remove(call) else {
+                continue;
+            };
+            self.uncount_call(&state);
+            self.take_inspected(call);
+            self.count_end(&state, OperationEnd::Cancelled);
+            self.outputs.push_back(EngineOutput::Cancel(call));
+            if let AnswerTo::Exchange(connection) | AnswerTo::Plain(connection) = state.answer_to {
+                wire.refuse(connection, Some(&state.id), &ending.refused());
+            }
+        }
+    }
+}
+
+impl SessionEnding {
+    /// The answer to a request that was served.
+    fn refused(self) -> Refused {
+        match self {
+            // To many clients a 404 says that the session is over, which it is not.
+            SessionEnding::LetGo | SessionEnding::TakenOver => Refused {
+                retry_after_s: Some(1),
+                ..Refused::with_reason(
+                    503,
+                    "taken_over",
+                    "This session goes on at another node, and this request was not finished: it may be sent again.",
+                )
+            },
+            _ => Refused::with_reason(
+                404,
+                "expired",
+                "The session was ended while this request was served.",
+            ),
+        }
     }
 }

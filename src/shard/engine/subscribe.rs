@@ -20,7 +20,8 @@ impl Engine {
     ) -> Result<(), Refused> {
         let method = RpcMethod::ResourcesSubscribe;
         let uri = self.subscription_uri(method, params).map_err(refused)?;
-        let Some(session) = self.sessions.get(session) else {
+        let key = session;
+        let Some(session) = self.sessions.get(key) else {
             return Ok(());
         };
         let (listener, client) = (session.listener, session.client);
@@ -51,6 +52,7 @@ impl Engine {
         self.fanout.subscribe(listener, &interest);
         self.hook_subscribed(listener, &uri);
         self.fanout.settle_one(listener, &lease);
+        self.note_changed(key);
         Ok(())
     }
 
@@ -61,10 +63,11 @@ impl Engine {
     ) -> Result<(), RpcError> {
         let uri = self.subscription_uri(RpcMethod::ResourcesUnsubscribe, params)?;
         let interest = self.interest(&uri)?;
-        let listener = self.sessions.get(session).map(|session| session.listener);
+        let listener = self.sessions.get(session).map(|it| it.listener);
         if let (Some(listener), Some(interest)) = (listener, interest) {
             let count = self.fanout.unsubscribe(listener, &interest);
             self.hook_unsubscribed(listener, interest.own_uri(), count);
+            self.note_changed(session);
         }
         Ok(())
     }

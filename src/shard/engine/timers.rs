@@ -64,6 +64,8 @@ impl Engine {
     /// What is done a little of at each look at the timers.
     pub(in crate::shard) fn go_on(&mut self, wire: &mut impl Wire<ExchangeOwner>) {
         self.announce_some();
+        self.announce_changed();
+        self.cut_off(wire);
         self.look_some(wire);
         self.drain_some(wire);
     }

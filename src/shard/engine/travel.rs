@@ -5,7 +5,7 @@
 //! | the name: id and secret, event ids | with it; the key that it has there is the same if its slot is free, else `moved` knows it by its name |
 //! | subscriptions, what is pending, up to where it was notified | with it, with the place in the log: both cores stand at the same one |
 //! | streams, kept and unwritten messages, how far they were written | with it |
-//! | what the client says of itself | its words, which are looked up among those of others anew |
+//! | what the client says of itself | its words, once for all who say the same, which are looked up among those of others anew |
 //! | times | by the node's clock, which both cores have; the wheel is armed anew, what fires here for it is stale |
 //! | the node's budget, counts of sessions, subscriptions and of its client | given back here and taken there, in any case: it had its place before. Its client's rates stay with the node |
 //! | calls, and what they ask the client | not: a session with a call under way stays |
@@ -14,26 +14,30 @@
 //!
 //! Every field is taken apart by name, without `..`: a new one does not compile before somebody has decided.
 
+pub(in crate::shard) mod parts;
+
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
+use self::parts::{PartsArriving, PartsLeaving};
 use super::arena::Key;
 use super::client_info::ClientInfo;
 use super::fanout::travel::PackedListener;
 use super::fanout::{ListenerKey, ListenerKind, SubscriptionId};
 use super::keys::StreamKey;
-use super::moved::key_of;
+use super::moved::{key_of, place_of};
 use super::session::Session;
 use super::stream::travel::PackedStream;
+use super::takeover::Adopted;
 use super::{Engine, Exchange, ExchangeOwner, Millis, SessionId, SessionKey};
 use crate::clients::Client;
 use crate::mcp::{Era, ProtocolVersion};
-use crate::shard::stays::{NotTaken, StaysBecause};
+use crate::shard::stays::{NotTaken, StaysBecause, is_default};
 
 /// A session, with its streams. Their connections are named by their places in a list beside it.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(in crate::shard) struct PackedSession {
     /// As its client has it.
     pub(in crate::shard) id: String,
@@ -41,26 +45,34 @@ pub(in crate::shard) struct PackedSession {
     offset: u64,
     version: String,
     log_level: u8,
-    #[serde(default)]
+    #[serde(skip_serializing_if = "is_default")]
     awaits_initialize: bool,
-    /// What the client says of itself, as far as it is kept, in JSON.
-    capabilities: String,
-    info: Option<String>,
+    /// What the client says of itself: its place among what is said.
+    client_info: u32,
     listener: PackedListener,
     opened_at: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     standalone: Option<PackedStream>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     streams: Vec<PackedStream>,
     next_stream: u32,
     next_ask: u32,
     last_active: Millis,
+    #[serde(skip_serializing_if = "is_default")]
     client: Option<Client>,
     created_at_s: u32,
+    #[serde(skip_serializing_if = "is_default")]
     announced_on: u16,
     /// Requests and targeted messages so far.
-    #[serde(default)]
     counts: (u32, u32),
-    /// All sessions are being announced again, and it was not yet.
+    /// All sessions are being announced again, and it was not yet; or it changed since.
+    #[serde(skip_serializing_if = "is_default")]
     unannounced: bool,
+    /// How often it was taken over, and when it was opened then, in Unix milliseconds.
+    #[serde(skip_serializing_if = "is_default")]
+    fence: u64,
+    #[serde(skip_serializing_if = "is_default")]
+    created_elsewhere: u64,
 }
 
 /// The stream of a listen request. Its connection is beside it.
@@ -73,8 +85,8 @@ pub(in crate::shard) struct PackedListen {
     pub(in crate::shard) name: (u32, u32),
     listener: PackedListener,
     /// What the client says of itself, as a session's.
-    #[serde(default)]
-    client: Option<(String, Option<String>)>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    client_info: Option<u32>,
 }
 
 impl Engine {
@@ -132,7 +144,11 @@ impl Engine {
     }
 
     /// Takes out a session that [may leave](Engine::may_leave), as if it had never been here.
-    pub(in crate::shard) fn pack_session(&mut self, key: SessionKey) -> Option<PackedSession> {
+    pub(in crate::shard) fn pack_session(
+        &mut self,
+        key: SessionKey,
+        parts: &mut PartsLeaving,
+    ) -> Option<PackedSession> {
         let id = self.session_id(key).text();
         let is_waiting = |next| next <= key.index as usize;
         let unannounced = self.announced.is_some_and(is_waiting);
@@ -159,8 +175,10 @@ impl Engine {
             timer: _,
         } = self.sessions.remove(key)?;
         let epoch = self.grant_epoch(listener);
+        let takeover = self.takeover.as_mut().map(|it| it.forget(key));
+        let (adopted, has_changed) = takeover.unwrap_or_default();
         self.moved.leaves(key);
-        let (capabilities, info) = client_info.texts();
+        let said = parts.place_of(&client_info);
         self.profiles.release(client_info);
         self.commons.sessions.give_back(1);
         self.commons.clients.close_session(client);
@@ -178,9 +196,8 @@ impl Engine {
                 .into(),
             awaits_initialize: settled.is_none(),
             log_level,
-            capabilities,
-            info,
-            listener: self.fanout.pack(listener, epoch)?,
+            client_info: said,
+            listener: self.fanout.pack(listener, epoch, &mut parts.topics)?,
             opened_at,
             standalone,
             streams,
@@ -191,7 +208,9 @@ impl Engine {
             created_at_s,
             announced_on,
             counts: (requests, messages),
-            unannounced,
+            unannounced: unannounced || has_changed,
+            fence: adopted.fence,
+            created_elsewhere: adopted.created_at,
         })
     }
 
@@ -214,10 +233,11 @@ impl Engine {
         &mut self,
         packed: Box<PackedSession>,
         connections: usize,
+        parts: &mut PartsArriving,
     ) -> Result<(SessionKey, Vec<ExchangeOwner>), (NotTaken, Box<PackedSession>)> {
-        match self.check_arrival(&packed, connections) {
+        match self.check_arrival(&packed, connections, parts) {
             Ok((id, version, client_info)) => {
-                Ok(self.settle_in(*packed, &id, version, client_info))
+                Ok(self.settle_in(*packed, &id, (version, client_info), parts))
             }
             Err(why) => Err((why, packed)),
         }
@@ -227,12 +247,16 @@ impl Engine {
         &mut self,
         packed: &PackedSession,
         connections: usize,
+        parts: &mut PartsArriving,
     ) -> Result<(SessionId, ProtocolVersion, Rc<ClientInfo>), NotTaken> {
-        self.check_place(packed.offset, &packed.listener)?;
+        self.check_place(packed.offset, &packed.listener, parts)?;
         let id = SessionId::parse(&packed.id).ok_or(NotTaken::Malformed)?;
-        let is_ours = id.node == self.node && id.locator.incarnation == self.incarnation;
-        if !is_ours || id.locator.core >= self.core_count {
-            return Err(NotTaken::OfAnotherNode);
+        let is_ours = id.process() == (self.node, self.incarnation);
+        match is_ours {
+            true if id.locator.core < self.core_count => {}
+            // It was taken over where it comes from.
+            false if self.takeover.is_some() => {}
+            _ => return Err(NotTaken::OfAnotherNode),
         }
         if self.locate(Some(&id)).is_ok() {
             return Err(NotTaken::IsHere);
@@ -247,27 +271,22 @@ impl Engine {
         if !named.copied().eq(0..connections) || !is_sound {
             return Err(NotTaken::Malformed);
         }
-        let client_info = self.read_again(&packed.capabilities, packed.info.clone());
+        let client_info = self.client_again(packed.client_info, parts);
         Ok((id, version, client_info.ok_or(NotTaken::Malformed)?))
     }
 
-    /// What a client said of itself before it came here. None: nobody can have said that.
-    fn read_again(&mut self, capabilities: &str, info: Option<String>) -> Option<Rc<ClientInfo>> {
-        let json = |text: &str| serde_json::from_str::<Box<RawValue>>(text).ok();
-        let info = match info {
-            Some(info) => Some(json(&info)?),
-            None => None,
-        };
-        let client_info = self.profiles.intern(&json(capabilities)?, info.as_deref());
-        client_info.ok()
-    }
-
     /// What was published since it left is lost to it, and what is still to come here it was notified of.
-    fn check_place(&self, there: u64, listener: &PackedListener) -> Result<(), NotTaken> {
+    fn check_place(
+        &self,
+        there: u64,
+        listener: &PackedListener,
+        parts: &PartsArriving,
+    ) -> Result<(), NotTaken> {
         match self.offset {
             _ if self.is_draining() => Err(NotTaken::Draining),
             here if here != there => Err(NotTaken::ElsewhereInTheLog { there, here }),
-            here if listener.newest() > here => Err(NotTaken::Malformed),
+            here if parts.topics.newest(listener) > here => Err(NotTaken::Malformed),
+            _ if !parts.topics.has_all_of(listener) => Err(NotTaken::Malformed),
             _ => Ok(()),
         }
     }
@@ -276,8 +295,8 @@ impl Engine {
         &mut self,
         packed: PackedSession,
         id: &SessionId,
-        version: ProtocolVersion,
-        client_info: Rc<ClientInfo>,
+        (version, client_info): (ProtocolVersion, Rc<ClientInfo>),
+        parts: &mut PartsArriving,
     ) -> (SessionKey, Vec<ExchangeOwner>) {
         let PackedSession {
             id: _,
@@ -285,8 +304,7 @@ impl Engine {
             version: _,
             log_level,
             awaits_initialize,
-            capabilities: _,
-            info: _,
+            client_info: _,
             listener,
             opened_at,
             standalone,
@@ -299,12 +317,15 @@ impl Engine {
             announced_on,
             counts: (requests, messages),
             unannounced,
+            fence,
+            created_elsewhere: created_at,
         } = packed;
         let has_messages = standalone.as_ref().is_some_and(PackedStream::has_unwritten);
         // The session's key is needed for its listener and the listener's for the session.
         let voice = ListenerKind::Session(Key::from_parts(0, 0));
         let epoch = listener.epoch();
-        let listener = self.fanout.unpack(listener, voice, None, self.now);
+        let arriving = (&mut parts.topics, self.now);
+        let listener = self.fanout.unpack(listener, voice, None, arriving);
         let key = self.move_in(
             id,
             Session {
@@ -328,6 +349,7 @@ impl Engine {
                 timer: Default::default(),
             },
         );
+        self.note_adopted(key, Adopted { fence, created_at });
         self.fanout.set_voice(listener, ListenerKind::Session(key));
         self.fanout.name_events(listener, !version.is_streamable());
         self.take_in_grant(listener, epoch);
@@ -350,10 +372,11 @@ impl Engine {
     }
 
     /// Where its id says, if that is this core's and free.
-    fn move_in(&mut self, id: &SessionId, session: Session) -> SessionKey {
-        let place = id.locator;
-        let home = key_of(&place);
-        if place.core == self.core {
+    pub(super) fn move_in(&mut self, id: &SessionId, session: Session) -> SessionKey {
+        let place = place_of(id);
+        let home = key_of(&id.locator);
+        let is_ours = id.process() == (self.node, self.incarnation);
+        if is_ours && id.locator.core == self.core {
             self.moved.is_on(home, None);
             let key = self
                 .sessions
@@ -397,7 +420,7 @@ impl Engine {
         match self.announced {
             Some(next) if is_next(next) => {}
             None if !unannounced => {}
-            _ => self.announce_opened(key),
+            _ => drop(self.announce_opened(key)),
         }
     }
 
@@ -423,26 +446,31 @@ impl Engine {
     }
 
     /// Takes out the stream of a listen request, as if it had never been here.
-    pub(in crate::shard) fn pack_listen(&mut self, key: ListenerKey) -> Option<PackedListen> {
+    pub(in crate::shard) fn pack_listen(
+        &mut self,
+        key: ListenerKey,
+        parts: &mut PartsLeaving,
+    ) -> Option<PackedListen> {
         let epoch = self.grant_epoch(key);
         let id = self.fanout.listen_id(key)?;
         let client_info = self.fanout.set_client_info(key, None);
-        let client = client_info.as_ref().map(|it| it.texts());
+        let said = client_info.as_ref().map(|it| parts.place_of(it));
         self.let_go_of(client_info);
         Some(PackedListen {
             id,
             offset: self.offset,
             name: (key.index, key.generation),
-            listener: self.fanout.pack(key, epoch)?,
-            client,
+            listener: self.fanout.pack(key, epoch, &mut parts.topics)?,
+            client_info: said,
         })
     }
 
     pub(in crate::shard) fn unpack_listen(
         &mut self,
         packed: PackedListen,
+        parts: &mut PartsArriving,
     ) -> Result<ExchangeOwner, Box<(NotTaken, PackedListen)>> {
-        if let Err(why) = self.check_place(packed.offset, &packed.listener) {
+        if let Err(why) = self.check_place(packed.offset, &packed.listener, parts) {
             return Err(Box::new((why, packed)));
         }
         let PackedListen {
@@ -450,16 +478,17 @@ impl Engine {
             offset: _,
             name,
             listener,
-            client,
+            client_info,
         } = packed;
         let voice = ListenerKind::Listen(SubscriptionId::new(&id));
         let name = Key::from_parts(name.0, name.1);
         let named = (name, self.limits.connections_max);
         let epoch = listener.epoch();
-        let listener = self.fanout.unpack(listener, voice, Some(named), self.now);
+        let arriving = (&mut parts.topics, self.now);
+        let listener = self.fanout.unpack(listener, voice, Some(named), arriving);
         self.take_in_grant(listener, epoch);
-        let client = client.and_then(|(capabilities, info)| self.read_again(&capabilities, info));
-        self.fanout.set_client_info(listener, client);
+        let client_info = client_info.and_then(|it| self.client_again(it, parts));
+        self.fanout.set_client_info(listener, client_info);
         Ok(ExchangeOwner::Listener(listener))
     }
 }

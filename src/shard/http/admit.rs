@@ -16,7 +16,7 @@ use super::{ConnectionKey, Destination, Http, HttpOutput, Refused, RequestFields
 use crate::clients::Client;
 use crate::wire::HeadView;
 use crate::wire::forwarded::{FORWARDED, FORWARDED_CLIENT, FORWARDED_LINE_BYTES_MAX};
-use crate::wire::http1::{Framing, Method};
+use crate::wire::http1::{self, Framing, HeadLimits, Method};
 
 /// What is to become of a request.
 pub(super) enum Admission {
@@ -117,7 +117,7 @@ impl<U: UpperLayer> Http<U> {
         self.connections.get(key).is_some_and(has_no_word)
             && matches!(method, Method::Get | Method::Post | Method::Delete)
             && self.fits(head)
-            && !fields.is_forwarded
+            && (!fields.is_forwarded || self.adopts())
             && self.gate.admit(head.path(), fields).is_ok()
     }
 
@@ -209,6 +209,44 @@ impl<U: UpperLayer> Http<U> {
                 ticket,
             });
         }
+    }
+
+    /// The same for another core.
+    pub(in crate::shard) fn handle_leave_for(&mut self, key: ConnectionKey, core: u16) {
+        let Some(connection) = self.waiting(key) else {
+            return;
+        };
+        let bytes = connection.take_inbox();
+        if let Some(ticket) = self.remove_with_ticket(key) {
+            self.stats.moves += 1;
+            self.outputs.push_back(HttpOutput::Move {
+                connection: key,
+                core,
+                bytes,
+                ticket,
+            });
+        }
+    }
+
+    /// Whether a request that waits says that another node passed it on.
+    pub(in crate::shard) fn was_passed_on(&self, key: ConnectionKey) -> bool {
+        let Some(connection) = self.connections.get(key).filter(|_| self.adopts()) else {
+            return false;
+        };
+        let limits = HeadLimits {
+            head_bytes_max: self.limits.head_bytes_max + self.forwarded_bytes_max(),
+            target_bytes_max: self.limits.target_bytes_max,
+        };
+        let bytes = connection.inbox();
+        match http1::parse_head(bytes, 0, &limits) {
+            Ok(Some(head)) => self.fields_of(&head, bytes).is_forwarded,
+            Ok(None) | Err(_) => false,
+        }
+    }
+
+    /// Sessions of other nodes may be here: what these pass on may be for one of those.
+    fn adopts(&self) -> bool {
+        self.neighbours.as_ref().is_some_and(|it| it.adopts)
     }
 
     fn waiting(&mut self, key: ConnectionKey) -> Option<&mut Connection<U>> {

@@ -19,6 +19,8 @@ pub(in crate::shard) struct Neighbours {
     pub(in crate::shard) questions: Option<QuestionKey>,
     /// This process, as they call it.
     pub(in crate::shard) own: Process,
+    /// Sessions of theirs may come here.
+    pub(in crate::shard) adopts: bool,
 }
 
 impl<U: UpperLayer> Http<U> {

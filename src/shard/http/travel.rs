@@ -54,13 +54,13 @@ impl<U: UpperLayer> Http<U> {
         }
     }
 
-    /// The half of a request that came with a connection, if one did.
+    /// The half of a request that came with a connection, if one did. It is still there if it is not taken.
     pub(in crate::shard) fn read_again(
         &mut self,
         connection: &mut PackedConnection,
     ) -> Result<Option<Box<Partial>>, NotTaken> {
         let names_principals = connection.names_principals();
-        let packed = connection.take_partial();
+        let packed = connection.partial();
         packed
             .map(|it| self.read_partial_again(it, names_principals))
             .transpose()
@@ -98,8 +98,14 @@ impl<U: UpperLayer> Http<U> {
 
     /// Whether a connection could have this key again.
     pub(in crate::shard) fn has_room(&self, key: ConnectionKey) -> bool {
-        (key.index as usize) < self.limits.connections_max
+        let slots_max = self.limits.connections_max;
+        (key.index as usize) < slots_max.max(self.connections.slot_count())
             && self.connections.in_slot(key.index).is_none()
+    }
+
+    /// Those of another core, whose place this one takes: more than a limit allows that is a lower one here.
+    pub(in crate::shard) fn make_slots(&mut self, slot_count: usize) {
+        self.connections.make_slots(slot_count);
     }
 
     /// All are here again that come again.

@@ -16,8 +16,8 @@ pub use self::connection::{ConnectionRow, ConnectionsPortion, ConnectionsQuestio
 pub use self::place::{Part, RowPosition, ViewPlace};
 pub use self::question::{RowState, RowsQuestion, SessionFilter, SortBy, ViewOrder, ViewQuestion};
 pub use self::row::{
-    ClientName, EndReason, EndedRow, LastError, MissingRow, RowsPortion, SessionDetail, SessionRow,
-    StreamDetail, StreamKind, ViewAnswer,
+    AdoptedRow, ClientName, EndReason, EndedRow, LastError, MissingRow, Portability, RowsPortion,
+    SessionDetail, SessionRow, StreamDetail, StreamKind, ViewAnswer,
 };
 
 use super::{Closed, Millis, Shard};

@@ -95,6 +95,44 @@ pub struct SessionRow {
     pub requests: u32,
     /// Events that were written to it.
     pub events: u32,
+    /// Whether another node could go on with it. None: it is no session.
+    pub portable: Option<Portability>,
+    /// Of a session that was taken over. None: it was opened here.
+    pub adopted: Option<AdoptedRow>,
+}
+
+/// Whether another node could go on with a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Portability {
+    Portable,
+    /// Sessions of this node, or of its application, are not taken over.
+    Off,
+    /// It is one of HTTP+SSE, and ends with its stream.
+    HttpSse,
+    /// It has more subscriptions than a record may have.
+    TooLarge,
+}
+
+impl Portability {
+    /// Why not, in a word for programs.
+    #[must_use]
+    pub const fn obstacle(self) -> Option<&'static str> {
+        match self {
+            Portability::Portable => None,
+            Portability::Off => Some("off"),
+            Portability::HttpSse => Some("http_sse"),
+            Portability::TooLarge => Some("too_large"),
+        }
+    }
+}
+
+/// What is known of a session's time at other nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AdoptedRow {
+    /// How often it was taken over.
+    pub fence: u64,
+    /// When it was opened, in Unix milliseconds. 0: nobody knows.
+    pub created_at: u64,
 }
 
 /// One of them, with what is open for it.
@@ -189,10 +227,13 @@ pub enum EndReason {
     NoLongerAllowed,
     /// The node's budget was short, and it held most of it.
     OutOfMemory,
+    /// Another node has it now: nothing ended for its client.
+    TakenOver,
 }
 
 impl EndReason {
-    pub(in crate::shard) const ALL: [EndReason; 12] = [
+    /// A test sees to it that none is missing.
+    pub(in crate::shard) const ALL: [EndReason; 13] = [
         EndReason::Deleted,
         EndReason::Idle,
         EndReason::Evicted,
@@ -205,6 +246,7 @@ impl EndReason {
         EndReason::TokenRevoked,
         EndReason::NoLongerAllowed,
         EndReason::OutOfMemory,
+        EndReason::TakenOver,
     ];
 
     /// By its [`word`](EndReason::word).
@@ -228,6 +270,7 @@ impl EndReason {
             EndReason::TokenRevoked => "token_revoked",
             EndReason::NoLongerAllowed => "no_longer_allowed",
             EndReason::OutOfMemory => "out_of_memory",
+            EndReason::TakenOver => "taken_over",
         }
     }
 
@@ -249,6 +292,7 @@ impl EndReason {
             EndReason::OutOfMemory => {
                 "the node's memory was short, and it held most of it for longest"
             }
+            EndReason::TakenOver => "it goes on at another node",
         }
     }
 }

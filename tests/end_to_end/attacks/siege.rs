@@ -10,7 +10,7 @@ use super::attackers::{Attacker, Told, ask};
 use super::honest::{Honest, Times};
 use super::memory;
 use super::requests;
-use crate::program::scratch_folder;
+use crate::program::{output_of, scratch_folder};
 use crate::server::{App, Placement, Server, binary};
 
 pub(super) const MIB: u64 = 1 << 20;
@@ -167,8 +167,7 @@ impl Outcome {
 
 /// The budget, where the binary knows one: an earlier one is attacked with what it has.
 fn budget_options() -> Vec<&'static str> {
-    let help = Command::new(binary()).args(["serve", "--help"]).output();
-    let help = help.expect("the program tells its options").stdout;
+    let help = output_of(Command::new(binary()).args(["serve", "--help"])).stdout;
     let known = String::from_utf8_lossy(&help).contains("--memory-max");
     if known {
         vec!["--memory-max", "256MiB"]

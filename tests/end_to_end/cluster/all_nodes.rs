@@ -18,21 +18,23 @@ use super::node::Node;
 use super::redis::Redis;
 use super::wait_until;
 use crate::clients::read_tap;
-use crate::program::{run, scratch_folder};
+use crate::program::{output_of, run, scratch_folder};
 use crate::server::{App, Placement, binary};
 use crate::terminal::Terminal;
 use crate::tools;
+use crate::waits::PATIENCE;
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
-struct Three {
-    nodes: [Node; 3],
+/// Three nodes of one cluster, each of which knows all.
+pub(crate) struct Three {
+    pub(crate) nodes: [Node; 3],
     _redis: Redis,
     scratch: PathBuf,
 }
 
 impl Three {
-    fn start(test: &str) -> Three {
+    pub(crate) fn start(test: &str) -> Three {
         Three::start_with(test, &[])
     }
 
@@ -58,7 +60,7 @@ impl Three {
         three
     }
 
-    fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         Node::stop_all(&mut self.nodes);
     }
 }
@@ -68,6 +70,7 @@ fn ask(node: &Node, method: &str, path: &str) -> (u16, Value) {
     let request = ureq::http::Request::builder().method(method).uri(url);
     let agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
+        .timeout_global(Some(PATIENCE))
         .build()
         .new_agent();
     let request = request.body(()).expect("a request");
@@ -105,11 +108,11 @@ fn sessions_on(node: &Node, count: usize) -> Vec<Session> {
 
 fn pinfold(node: &Node, arguments: &[&str]) -> Output {
     let admin = node.admin();
-    Command::new(binary())
-        .args(arguments)
-        .args(["--admin", &admin])
-        .output()
-        .expect("pinfold runs")
+    output_of(
+        Command::new(binary())
+            .args(arguments)
+            .args(["--admin", &admin]),
+    )
 }
 
 fn lines(output: &Output) -> Vec<Value> {
@@ -338,6 +341,8 @@ fn a_node_that_hangs_and_one_that_is_dead_and_an_answer_that_never_comes() {
 
 fn raw(node: &Node, request: &str) -> String {
     let mut socket = TcpStream::connect(node.address()).expect("it listens");
+    let limit = socket.set_read_timeout(Some(PATIENCE));
+    limit.expect("a time limit can be set");
     socket.write_all(request.as_bytes()).expect("it reads");
     let mut answer = String::new();
     socket.read_to_string(&mut answer).expect("an answer");

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::node::Node;
+use super::node::{ENDING, Node};
 use super::redis::Redis;
 use super::site::RestOfTheSite;
 use super::traefik::Traefik;
@@ -78,6 +78,14 @@ impl Plan {
             node_options: &[],
             proxy_options: &[],
             issuer: None,
+        }
+    }
+
+    /// Sessions end with their node.
+    pub(super) const fn ending(self) -> Plan {
+        Plan {
+            node_options: &ENDING,
+            ..self
         }
     }
 

@@ -103,7 +103,7 @@ fn records_of_live_sessions_that_somebody_deletes() {
 /// Which sessions are active: Redis says so, also after a node was killed.
 #[test]
 fn sessions_of_a_killed_process_that_redis_counts_as_active() {
-    let mut fleet = Plan::new("cluster/dead_records").start();
+    let mut fleet = Plan::new("cluster/dead_records").ending().start();
     let of_b: Vec<_> = (0..3).map(|_| open_with_record(&mut fleet, "b")).collect();
     let of_c: Vec<_> = (0..3).map(|_| open_with_record(&mut fleet, "c")).collect();
     let kept = open_with_record(&mut fleet, "a");

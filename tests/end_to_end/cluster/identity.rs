@@ -11,15 +11,12 @@ use super::client::{initialize, post};
 use super::node::Node;
 use super::redis::Redis;
 use super::wait_until;
-use crate::program::scratch_folder;
+use crate::program::{output_of, scratch_folder};
 use crate::server::binary;
 
 /// What is shown as `Authorization`, and the line for the file of tokens.
 pub(super) fn new_token(name: &str) -> (String, String) {
-    let made = Command::new(binary())
-        .args(["token", "new", "--name", name])
-        .output();
-    let made = made.expect("the program runs");
+    let made = output_of(Command::new(binary()).args(["token", "new", "--name", name]));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (
         format!("Bearer {}", text(&made.stderr).trim()),

@@ -44,7 +44,7 @@ impl Client {
 
 #[test]
 fn a_killed_nodes_clients_begin_anew_elsewhere_and_the_others_notice_nothing() {
-    let mut fleet = Plan::new("cluster/killed").start();
+    let mut fleet = Plan::new("cluster/killed").ending().start();
     let proxy = fleet.traefik.address();
     // A modern stream names no node; opened at the node itself it is known to be there.
     let open = |name: &str, number: usize| {
@@ -89,7 +89,7 @@ fn a_killed_nodes_clients_begin_anew_elsewhere_and_the_others_notice_nothing() {
 /// Its kernel takes connections and requests, and nobody answers them.
 #[test]
 fn a_node_that_hangs_with_its_clients_at_another_one() {
-    let mut fleet = Plan::new("cluster/hangs").start();
+    let mut fleet = Plan::new("cluster/hangs").ending().start();
     let session = Session::open(&fleet.node("a").mcp());
     let deleted = Session::open(&fleet.node("a").mcp());
     wait_until("a record", || fleet.redis().has_record(&deleted.id));
@@ -140,7 +140,7 @@ struct Seen {
 
 #[test]
 fn three_nodes_exchanged_one_by_one_without_one_request_failing() {
-    let mut fleet = Plan::new("cluster/rolling").start();
+    let mut fleet = Plan::new("cluster/rolling").ending().start();
     let over = Arc::new(AtomicBool::new(false));
     let callers: Vec<_> = (0..4)
         .map(|_| call(fleet.traefik.mcp(), over.clone()))

@@ -5,7 +5,8 @@
 
 #[path = "../../support/acl.rs"]
 mod acl;
-mod all_nodes;
+mod adopted;
+pub(crate) mod all_nodes;
 mod bad_input;
 mod bus;
 mod chaos;
@@ -35,29 +36,11 @@ mod seen;
 mod site;
 pub(crate) mod stream;
 mod syscalls;
+mod takeover;
 mod tenants;
 mod traefik;
 mod trimmed;
 mod unanswered;
 
-use std::time::{Duration, Instant};
-
-/// For what happens within a second or two when all is well, on however busy a machine.
-const PATIENCE: Duration = Duration::from_secs(120);
-const POLL: Duration = Duration::from_millis(20);
-
-/// Looks until there is something; panics with `what` was waited for.
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
-        std::thread::sleep(POLL);
-    }
-}
-
-pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    wait_for(what, || is_so().then_some(()));
-}
+pub(crate) use crate::waits::wait_until;
+use crate::waits::{PATIENCE, POLL, wait_for};

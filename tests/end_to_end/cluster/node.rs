@@ -1,8 +1,8 @@
 //! One node of a fleet: a server that keeps its name and its ports when it is started again.
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread::scope;
 
 use serde_json::Value;
@@ -10,13 +10,17 @@ use serde_json::Value;
 use super::client::{self, Answer};
 use super::redis::Redis;
 use super::wait_until;
+use crate::processes::signal;
 use crate::server::{App, Placement, Ports, Server};
+use crate::waits::agent;
 
 /// So short that a test of leaving takes seconds, so long that the proxy's health check (1 s) notices.
 const DRAIN_NOTICE: &str = "2500ms";
 const DRAIN_WINDOW: &str = "2s";
 const PEER_SECRET: &str = "the nodes of one test share this secret";
 const START_ATTEMPTS: usize = 5;
+/// Options of nodes whose sessions end with them.
+pub(super) const ENDING: [&str; 2] = ["--on-owner-loss", "404"];
 
 pub(crate) struct Node {
     pub(crate) name: String,
@@ -31,6 +35,12 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) fn start(name: &str, app: App, redis: Option<&Redis>, scratch: &Path) -> Node {
         Node::start_placed(name, app, Placement::OneCore, redis, &[], scratch)
+    }
+
+    /// One whose sessions end with it.
+    pub(crate) fn start_ending(name: &str, redis: &Redis, scratch: &Path) -> Node {
+        let placement = Placement::OneCore;
+        Node::start_placed(name, App::Board, placement, Some(redis), &ENDING, scratch)
     }
 
     pub(crate) fn start_placed(
@@ -116,6 +126,12 @@ impl Node {
         self.server.is_some()
     }
 
+    /// All that it was and is by now, and that have not ended.
+    pub(crate) fn processes(&self) -> BTreeSet<u32> {
+        let server = self.server.as_ref().expect("the node runs");
+        server.processes()
+    }
+
     /// Its process.
     pub(crate) fn id(&self) -> u32 {
         self.server.as_ref().expect("the node runs").id()
@@ -124,7 +140,10 @@ impl Node {
     /// The sum of a metric over all its labels.
     pub(crate) fn metric(&self, name: &str) -> f64 {
         let url = format!("{}/metrics", self.admin());
-        let mut answer = ureq::get(&url).call().expect("the admin listener answers");
+        let mut answer = agent()
+            .get(&url)
+            .call()
+            .expect("the admin listener answers");
         let page = answer.body_mut().read_to_string().expect("a page");
         let of_name = |line: &&str| {
             let rest = line.strip_prefix(name);
@@ -150,34 +169,31 @@ impl Node {
 
     /// It takes connections (the kernel does) and answers nothing.
     pub(crate) fn hang(&self) {
-        self.signal("-STOP");
+        self.signal("STOP");
     }
 
     pub(crate) fn go_on(&self) {
-        self.signal("-CONT");
+        self.signal("CONT");
     }
 
     /// SIGHUP: it reads its configuration again.
     pub(crate) fn reload(&self) {
-        self.signal("-HUP");
+        self.signal("HUP");
     }
 
     /// The thread of `--break-thread` fails, or goes on.
     pub(crate) fn break_thread(&self) {
-        self.signal("-USR2");
+        self.signal("USR2");
     }
 
     fn signal(&self, name: &str) {
         let server = self.server.as_ref().expect("the node runs");
-        let sent = Command::new("kill")
-            .args([name, &server.id().to_string()])
-            .status();
-        assert!(sent.is_ok_and(|status| status.success()), "kill {name}");
+        assert!(signal(name, server.id()), "kill -s {name}");
     }
 
     /// SIGTERM; [`has_left`](Node::has_left) waits for what comes of it.
     pub(crate) fn leave(&self) {
-        self.signal("-TERM");
+        self.signal("TERM");
     }
 
     /// Waits until it has left in good order.

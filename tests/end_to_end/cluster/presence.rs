@@ -100,7 +100,7 @@ fn every_node_serves_every_session() {
 /// Transport state lives in a process: what Redis remembers of an earlier one is not had, and the reason is told.
 #[test]
 fn a_session_of_an_earlier_process_is_gone_and_the_mismatch_logged() {
-    let mut fleet = Plan::new("cluster/restarted").start();
+    let mut fleet = Plan::new("cluster/restarted").ending().start();
     let session = Session::open(&fleet.node("a").mcp());
     wait_until("a record", || fleet.redis().has_record(&session.id));
     fleet.node_mut("a").kill();
@@ -147,7 +147,7 @@ fn a_session_from_before_its_nodes_clock_was_set_back() {
 
 #[test]
 fn a_session_of_a_dead_node_is_gone_and_the_mismatch_logged() {
-    let mut fleet = Plan::new("cluster/owner_down").start();
+    let mut fleet = Plan::new("cluster/owner_down").ending().start();
     let session = Session::open(&fleet.node("c").mcp());
     wait_until("a record", || fleet.redis().has_record(&session.id));
     fleet.node_mut("c").kill();

@@ -12,6 +12,7 @@ use redis_protocol::resp2::types::OwnedFrame;
 
 use super::{POLL, acl, wait_until};
 use crate::ports::free_port;
+use crate::processes::signal;
 use crate::program::{EndedWithItsTest, wait};
 use crate::tools;
 
@@ -131,20 +132,17 @@ impl Redis {
 
     /// It takes connections (the kernel does) and answers nothing.
     pub(crate) fn hang(&self) {
-        self.signal("-STOP");
+        self.signal("STOP");
     }
 
     pub(crate) fn go_on(&self) {
-        self.signal("-CONT");
+        self.signal("CONT");
         wait_until("Redis answers again", || self.answers());
     }
 
     fn signal(&self, name: &str) {
         let child = self.child.as_ref().expect("Redis runs");
-        let sent = Command::new("kill")
-            .args([name, &child.0.id().to_string()])
-            .status();
-        assert!(sent.is_ok_and(|status| status.success()), "kill {name}");
+        assert!(signal(name, child.0.id()), "kill -s {name}");
     }
 
     pub(crate) fn command(&self, words: &[&str]) -> Reply {

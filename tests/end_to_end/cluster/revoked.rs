@@ -11,7 +11,7 @@ use super::redis::Redis;
 use super::stream::Stream;
 use super::{wait_for, wait_until};
 use crate::auth::{Issuer, claims};
-use crate::program::scratch_folder;
+use crate::program::{output_of, scratch_folder};
 use crate::server::binary;
 
 const ISSUER: &str = "https://login.example.com";
@@ -53,12 +53,12 @@ fn start(name: &str, options: &[String], scratch: &Path) -> Node {
 }
 
 fn revoke(node: &Node, subject: &str, issued_up_to: u64) -> Output {
-    Command::new(binary())
-        .args(["revoke", "--admin", &node.admin()])
-        .args(["--issuer", ISSUER, "--subject", subject])
-        .args(["--issued-up-to", &issued_up_to.to_string()])
-        .output()
-        .expect("the program runs")
+    output_of(
+        Command::new(binary())
+            .args(["revoke", "--admin", &node.admin()])
+            .args(["--issuer", ISSUER, "--subject", subject])
+            .args(["--issued-up-to", &issued_up_to.to_string()]),
+    )
 }
 
 fn opens(node: &Node, bearer: &str) -> (u16, String) {

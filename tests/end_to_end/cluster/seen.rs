@@ -8,14 +8,13 @@ use super::client::Session;
 use super::node::{Node, peer_secret};
 use super::redis::Redis;
 use super::wait_until;
-use crate::program::scratch_folder;
+use crate::program::{output_of, scratch_folder};
 use crate::server::{App, binary};
+use crate::waits::agent;
 
 fn cluster(node: &Node) -> Value {
-    let output = Command::new(binary())
-        .args(["cluster", "--json", "--admin", &node.admin()])
-        .output()
-        .expect("pinfold runs");
+    let output =
+        output_of(Command::new(binary()).args(["cluster", "--json", "--admin", &node.admin()]));
     assert!(output.status.success(), "{output:?}");
     serde_json::from_slice(&output.stdout).expect("it is JSON")
 }
@@ -99,7 +98,9 @@ fn a_node_that_drains_and_one_that_takes_no_connections() {
         let seen = states(&cluster(&nodes[0]));
         seen.len() == 3 && seen.iter().all(|(_, state)| state == "alive")
     });
-    let drained = ureq::post(&format!("{}/drain", nodes[1].admin())).send_empty();
+    let drained = agent()
+        .post(&format!("{}/drain", nodes[1].admin()))
+        .send_empty();
     assert_eq!(drained.expect("an answer").status(), 202);
     wait_until("it drains", || state(&nodes, 1) == "draining");
     let session = Session::open(&nodes[2].mcp()).through(&nodes[0].mcp());

@@ -11,7 +11,7 @@ use super::fleet::Plan;
 use super::node::Node;
 use super::{PATIENCE, POLL};
 use crate::ports::free_port;
-use crate::program::{EndedWithItsTest, wait};
+use crate::program::{EndedWithItsTest, output_of, wait};
 use crate::server::binary;
 use crate::tools;
 
@@ -217,7 +217,7 @@ fn write_configuration(
             command.arg("--no-tls");
         }
     }
-    let output = command.output().expect("pinfold traefik runs");
+    let output = output_of(&mut command);
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {told}");
 }

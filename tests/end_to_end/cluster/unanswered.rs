@@ -33,7 +33,7 @@ fn post_head(session: &str, length: usize) -> String {
 #[test]
 fn forty_requests_at_once_for_a_node_that_was_killed() {
     const AT_ONCE: usize = 40;
-    let mut fleet = Plan::new("cluster/killed_at_once").start();
+    let mut fleet = Plan::new("cluster/killed_at_once").ending().start();
     let open = |_| Session::open(&fleet.node("c").mcp()).through(&fleet.node("a").mcp());
     let sessions: Vec<Session> = (0..AT_ONCE).map(open).collect();
     wait_until("each has a record", || {
@@ -121,7 +121,7 @@ fn a_502_that_nobody_sees() {
 fn a_request_that_the_proxy_has_sent_to_a_node_that_hangs() {
     let plan = Plan {
         proxy_options: &["--keep-alive", "1s"],
-        ..Plan::new("cluster/hangs_behind_the_proxy")
+        ..Plan::new("cluster/hangs_behind_the_proxy").ending()
     };
     let fleet = plan.start();
     let kept = Session::open(&fleet.node("b").mcp());

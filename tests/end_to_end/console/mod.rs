@@ -6,13 +6,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::clients::read_tap;
+use crate::processes::Mark;
 use crate::program::{run, scratch_folder};
 use crate::publish::http::Exchange;
 use crate::server::{App, Placement, Server};
 use crate::tools;
-
-/// In the environment of the script, and so of all that it starts.
-const MARK: &str = "PINFOLD_CONSOLE_TEST";
 
 /// For processes that were told to end to be gone.
 const GONE_LIMIT: Duration = Duration::from_secs(60);
@@ -48,18 +46,19 @@ fn guarded(scratch: &Path) -> Server {
 
 /// Runs a script of the console; nothing that it started is there afterwards.
 fn look(mut command: Command, scratch: &Path, server: Server, test: &str) {
-    let mark = format!("{test}-{}", std::process::id());
-    command.arg(scratch).env(MARK, &mark);
+    let mark = Mark::new();
+    command.arg(scratch);
+    mark.put_on(&mut command);
     let mut tally = read_tap(&run(&mut command, &scratch.join("client.log")));
     tally.expect(all_gone(&mark));
     tally.expect(server.stop());
     tally.conclude(test);
 }
 
-fn all_gone(mark: &str) -> Result<(), String> {
+fn all_gone(mark: &Mark) -> Result<(), String> {
     let deadline = Instant::now() + GONE_LIMIT;
     loop {
-        let left = marked(mark);
+        let left = mark.command_lines();
         if left.is_empty() {
             return Ok(());
         }
@@ -68,22 +67,6 @@ fn all_gone(mark: &str) -> Result<(), String> {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-}
-
-/// Processes that have the mark in their environment.
-fn marked(mark: &str) -> Vec<String> {
-    let wanted = format!("{MARK}={mark}");
-    let processes = std::fs::read_dir("/proc").expect("processes are listed");
-    let folders = processes.filter_map(|it| Some(it.ok()?.path()));
-    let is_marked = |folder: &std::path::PathBuf| {
-        let environment = std::fs::read(folder.join("environ")).unwrap_or_default();
-        let mut variables = environment.split(|byte| *byte == 0);
-        variables.any(|it| it == wanted.as_bytes())
-    };
-    let found = folders.filter(is_marked);
-    found
-        .map(|it| std::fs::read_to_string(it.join("cmdline")).unwrap_or_default())
-        .collect()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::{Said, Upgraded};
+use super::{Said, Upgraded, script};
 use crate::program::scratch_folder;
 use crate::server::{App, binary};
 
@@ -16,11 +16,6 @@ fn deploy(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("deploy")
         .join(path)
-}
-
-fn script(path: &Path, text: &str) {
-    fs::write(path, format!("#!/bin/sh\n{text}\n")).expect("our own folder");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("our own file");
 }
 
 /// Hosts that are this machine, whose systemd knows no more than to reload.

@@ -2,16 +2,25 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::process::Stdio;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{Said, Upgraded, until};
+use super::{Said, Upgraded};
+use crate::auth::Issuer;
+use crate::cluster::client::Session;
+use crate::cluster::node::peer_secret;
+use crate::cluster::redis::Redis;
 use crate::crowd::{Habit, Listener, TOPICS, connect, open_session, post, uri};
-use crate::program::{EndedWithItsTest, wait};
+use crate::program::{begin, scratch_folder, wait};
 use crate::server::{App, binary};
 use crate::tools;
+use crate::waits::{agent, wait_for, wait_until};
+
+/// A hand-over may have so long for a part of the node, while everything goes on. When everything stands still it has less for all
+/// of it.
+const PART_TAKEN_WITHIN: Duration = Duration::from_secs(10);
 
 /// Those who are there all the time.
 pub(super) struct Witnesses(Vec<Listener>);
@@ -31,7 +40,7 @@ impl Witnesses {
         let topics: Vec<String> = (0..TOPICS).map(uri).collect();
         node.publish(&topics);
         for listener in &mut self.0 {
-            until("a witness is told", || {
+            wait_for("a witness is told", || {
                 listener.read();
                 (listener.heard.len() == TOPICS).then_some(())
             });
@@ -52,6 +61,14 @@ fn pretender(stage: &str, how: &str) -> String {
         python.display(),
         script.display()
     )
+}
+
+/// Its own program can take over in the end, and it ends.
+fn can_still_be_upgraded(node: Upgraded, mut witnesses: Witnesses) {
+    node.is_itself();
+    node.upgrade();
+    witnesses.have_noticed_nothing(&node);
+    node.ends();
 }
 
 #[test]
@@ -75,10 +92,7 @@ fn a_program_that_does_not_start_or_is_another_one() {
     node.relink(std::path::Path::new("/etc/passwd"));
     node.refuses("Permission denied");
     witnesses.have_noticed_nothing(&node);
-    node.is_itself();
-    node.upgrade();
-    witnesses.have_noticed_nothing(&node);
-    node.ends();
+    can_still_be_upgraded(node, witnesses);
 }
 
 #[test]
@@ -110,9 +124,82 @@ fn a_new_process_that_hangs_ends_or_refuses_at_each_step() {
         node.refuses(why);
         witnesses.have_noticed_nothing(&node);
     }
+    can_still_be_upgraded(node, witnesses);
+}
+
+/// Who gets in is told when nobody is served any more.
+#[test]
+fn a_new_process_that_hangs_while_everything_stands_still() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = folder.path().join("keys.json");
+    let key = Issuer::ed25519("one");
+    std::fs::write(&keys, Issuer::key_set(&[&key])).expect("a file can be written");
+    let options = [
+        ["--auth", "jwt"],
+        ["--auth-issuer", "https://login.example.com"],
+        ["--auth-jwks", keys.to_str().expect("a plain path")],
+        ["--public-url", "https://mcp.example.com/mcp"],
+    ];
+    let node = Upgraded::start("in_the_pause", App::Board, &options.concat());
+    node.is_now(&pretender("taken", "hang"));
+    let ends = AtomicBool::new(false);
+    let longest = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| longest_wait(node.address(), &ends));
+        node.refuses("silent for too long before it had taken what the node has");
+        ends.store(true, Ordering::Relaxed);
+        asking.join().expect("it is always answered")
+    });
+    assert!(longest < PART_TAKEN_WITHIN, "{longest:?}");
     node.is_itself();
     node.upgrade();
-    witnesses.have_noticed_nothing(&node);
+    node.ends();
+}
+
+/// Of somebody who asks again and again and is not let in.
+fn longest_wait(address: SocketAddr, ends: &AtomicBool) -> Duration {
+    let mut longest = Duration::ZERO;
+    while !ends.load(Ordering::Relaxed) {
+        let asked = Instant::now();
+        let request = "GET /mcp HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        crate::crowd::exchange(address, request);
+        longest = longest.max(asked.elapsed());
+    }
+    longest
+}
+
+/// The old process has written everything down by then, also what waits to be told to Redis.
+#[test]
+fn a_node_that_tells_the_others_nothing_after_a_hand_over_that_failed() {
+    let scratch = scratch_folder("handover::redis");
+    let redis = Redis::start(&scratch);
+    let (url, secret) = (redis.url(), peer_secret(&scratch));
+    let pairs = [
+        ["--redis", &url],
+        ["--node", "alone"],
+        // There are no others to whom that would matter.
+        ["--advertise", "http://127.0.0.1:9"],
+        ["--peer-secret-file", &secret],
+    ];
+    let options = pairs.concat();
+    let node = Upgraded::start("others", App::Board, &options);
+    let entries = || redis.command(&["XLEN", "mcp:bus"]);
+    let record_of_a_new_session = || {
+        let session = Session::open(&node.mcp());
+        wait_for("Redis knows of it", || redis.record(&session.id));
+    };
+    record_of_a_new_session();
+    for why in ["the attic is full", "the cellar is full"] {
+        node.is_now(&pretender("ready", why));
+        node.refuses(why);
+        // Each by itself: what is said later may bring along what was forgotten.
+        let before = entries();
+        node.publish(&["board://a".into()]);
+        wait_until("the item is in the log", || entries() != before);
+        record_of_a_new_session();
+    }
+    node.is_itself();
+    node.upgrade();
+    record_of_a_new_session();
     node.ends();
 }
 
@@ -124,7 +211,7 @@ fn an_old_process_that_stays_when_its_successor_died_with_everything() {
     let said = node.ask_for_upgrade();
     assert_eq!(said.code, Some(4), "{said:?}");
     assert!(said.text.contains("nobody serves until"), "{said:?}");
-    let status = until("the old process ends", || {
+    let status = wait_for("the old process ends", || {
         wait(&mut node.first.0, Duration::ZERO)
     });
     assert_eq!(status.code(), Some(1), "systemd has to see a failure");
@@ -199,10 +286,7 @@ fn a_port_or_a_number_of_cores_that_is_another_one() {
     let said = node.ask_for_upgrade();
     assert_eq!(said.code, Some(1), "{said:?}\n{}", node.log());
     witnesses.have_noticed_nothing(&node);
-    node.is_itself();
-    node.upgrade();
-    witnesses.have_noticed_nothing(&node);
-    node.ends();
+    can_still_be_upgraded(node, witnesses);
 }
 
 #[test]
@@ -210,13 +294,8 @@ fn a_second_upgrade_that_crosses_the_first() {
     let node = Upgraded::start("two_at_once", App::Board, &[]);
     let before = node.pid();
     node.is_now("exec sleep 1000");
-    let first = node
-        .upgrading()
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let first = first.expect("the program runs");
-    until("the new process is there", || {
+    let first = begin(&mut node.upgrading());
+    wait_for("the new process is there", || {
         (node.log().contains("the new process starts")).then_some(())
     });
     let second = node.ask_for_upgrade();
@@ -225,8 +304,8 @@ fn a_second_upgrade_that_crosses_the_first() {
         second.text.contains("a hand-over is under way already"),
         "{second:?}"
     );
-    let first = first.wait_with_output().expect("it ends");
-    assert_eq!(first.status.code(), Some(1));
+    let first = Said::of(first.output());
+    assert_eq!(first.code, Some(1), "{first:?}");
     node.goes_on_as(before);
     node.is_itself();
     node.upgrade();
@@ -237,7 +316,9 @@ fn a_second_upgrade_that_crosses_the_first() {
 fn an_upgrade_of_a_node_that_takes_its_leave() {
     let node = Upgraded::start("draining", App::Board, &["--drain-window", "1h"]);
     let _witnesses = Witnesses::of(&node);
-    let drained = ureq::post(&format!("{}/drain", node.admin())).send_empty();
+    let drained = agent()
+        .post(&format!("{}/drain", node.admin()))
+        .send_empty();
     assert_eq!(drained.expect("an answer").status(), 202);
     let said = Said::by(&mut node.upgrading());
     assert_eq!(said.code, Some(1), "{said:?}");
@@ -245,14 +326,20 @@ fn an_upgrade_of_a_node_that_takes_its_leave() {
     node.has_one_process();
 }
 
+pub(super) fn waits_for_a_call(node: &Upgraded) {
+    wait_until("it waits for the call", || {
+        node.log().contains("once more in a second")
+    });
+}
+
 /// A call that asks its client, who does not answer.
-pub(super) struct Call {
+pub(crate) struct Call {
     socket: TcpStream,
     session: String,
 }
 
 impl Call {
-    pub(super) fn begin(address: SocketAddr) -> Call {
+    pub(crate) fn begin(address: SocketAddr) -> Call {
         let body: Value = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
             "protocolVersion": "2025-06-18", "capabilities": {"elicitation": {}}, "clientInfo": {"name": "slow", "version": "1"},
         }});
@@ -279,11 +366,12 @@ impl Call {
         Call { socket, session }
     }
 
-    pub(super) fn end(self, address: SocketAddr) {
+    pub(crate) fn end(self, address: SocketAddr) {
         let session = self.session;
         let request =
             format!("DELETE /mcp HTTP/1.1\r\nHost: localhost\r\nMcp-Session-Id: {session}\r\n\r\n");
-        crate::crowd::exchange(address, &request);
+        let answer = crate::crowd::exchange(address, &request);
+        assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
     }
 
     fn goes_on(&mut self) {
@@ -306,7 +394,7 @@ fn a_call_under_way_that_is_cut_or_not_named() {
     node.refuses("a call is under way");
     call.goes_on();
     call.end(node.address());
-    until("the call ended with its session", || {
+    wait_for("the call ended with its session", || {
         let shown = super::ask(&format!("{}/node", node.admin()))?;
         (shown["totals"]["calls"] == 0).then_some(())
     });
@@ -320,19 +408,13 @@ fn a_new_process_that_is_left_over_by_an_old_one_that_was_killed() {
     let node = Upgraded::start("killed", App::Conformance, &["--handover-grace", "1h"]);
     let _call = Call::begin(node.address());
     let old = node.pid();
-    let asking = node
-        .upgrading()
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program runs");
-    until("it waits for the call", || {
-        node.log().contains("once more in a second").then_some(())
-    });
+    let asking = begin(&mut node.upgrading());
+    waits_for_a_call(&node);
     assert_eq!(node.processes().len(), 2, "{}", node.log());
     node.signal("KILL", old);
     node.is_gone();
-    let asked = asking.wait_with_output().expect("it ends");
-    assert_eq!(asked.status.code(), Some(3), "{asked:?}");
+    let asked = Said::of(asking.output());
+    assert_eq!(asked.code, Some(3), "{asked:?}");
 }
 
 #[test]
@@ -343,19 +425,10 @@ fn a_signal_that_is_lost_between_two_processes() {
         &["--handover-grace", "1h", "--drain-window", "100ms"],
     );
     let _call = Call::begin(node.address());
-    let asking = node
-        .upgrading()
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut asking = EndedWithItsTest(asking.expect("the program runs"));
-    until("it waits for the call", || {
-        node.log().contains("once more in a second").then_some(())
-    });
+    let asking = begin(&mut node.upgrading());
+    waits_for_a_call(&node);
     node.signal("TERM", node.pid());
     node.is_gone();
-    let status = until("whoever asked is answered", || {
-        wait(&mut asking.0, Duration::ZERO)
-    });
-    assert!(matches!(status.code(), Some(1 | 3)), "{status}");
+    let asked = Said::of(asking.output());
+    assert!(matches!(asked.code, Some(1 | 3)), "{asked:?}");
 }

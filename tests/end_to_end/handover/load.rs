@@ -2,19 +2,16 @@
 //! again and again: each event comes once and in its order, and nobody is cut, refused or left without an answer. The long form,
 //! with figures, is `pinfold-bench handover`.
 
-use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 use serde_json::json;
 
+use super::Upgraded;
 use crate::crowd::{Habit, TOPICS, connect, listen_request, open_session, post, read_head, uri};
-use crate::program::{EndedWithItsTest, scratch_folder};
-use crate::server::{Ports, binary};
+use crate::server::App;
+use crate::waits::{OverAtItsEnd, agent, wait_for, wait_until};
 
 const STREAMS: usize = 200;
 /// One in so many is a slow reader.
@@ -26,9 +23,6 @@ const BETWEEN: u64 = 25;
 const AHEAD_MAX: u64 = TOPICS as u64 - 10;
 /// Slow readers read in one of so many rounds.
 const SLOW_ROUNDS: u64 = 8;
-/// Far longer than anything takes, on however busy a machine.
-const DEADLINE: Duration = Duration::from_secs(300);
-const POLL: Duration = Duration::from_millis(5);
 
 #[test]
 fn an_event_a_stream_or_a_connection_that_is_lost_on_the_ring() {
@@ -41,53 +35,59 @@ fn an_event_a_stream_or_a_connection_that_is_lost_under_epoll() {
 }
 
 fn lose_nothing(driver: &str) {
-    let folder = scratch_folder(&format!("handover/load_{driver}"));
-    let node = Node::start(driver, &folder);
+    let load = Load::start(driver);
+    let (node, address) = (&load.node, load.node.address());
     let mut followers: Vec<Follower> = (0..STREAMS)
-        .map(|number| Follower::open(node.address(), number))
+        .map(|number| Follower::open(address, number))
         .collect();
     let published = AtomicU64::new(0);
+    let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _over = OverAtItsEnd(&over);
         let operator = scope.spawn(|| {
+            let mut process = node.pid().into();
             for number in 1..=HAND_OVERS {
-                until("more is published", || {
-                    (published.load(SeqCst) >= number * BETWEEN).then_some(())
+                wait_until("more is published, or will not be", || {
+                    published.load(SeqCst) >= number * BETWEEN || over.load(SeqCst)
                 });
-                node.hand_over();
+                if over.load(SeqCst) {
+                    return;
+                }
+                process = load.hand_over(process);
             }
         });
         let mut shorts = Vec::new();
         let mut left = BETWEEN;
         while left > 0 {
             assert!(
-                !operator.is_finished() || node.hand_overs.load(SeqCst) == HAND_OVERS,
+                !operator.is_finished() || load.hand_overs.load(SeqCst) == HAND_OVERS,
                 "{}",
                 node.log()
             );
             left -= u64::from(operator.is_finished());
             let number = published.load(SeqCst);
-            until("everybody has heard of what was published", || {
+            wait_for("everybody has heard of what was published", || {
                 read_all(&mut followers, true);
                 let least = followers.iter().map(|it| it.heard).min();
                 (least? + AHEAD_MAX > number).then_some(())
             });
-            node.publish(number);
+            load.publish(number);
             published.store(number + 1, SeqCst);
-            shorts.push(Short::open(node.address()));
+            shorts.push(Short::open(address));
             shorts.retain_mut(|it| !it.is_answered());
             read_all(&mut followers, number.is_multiple_of(SLOW_ROUNDS));
         }
-        until("everybody who asked is answered", || {
+        wait_for("everybody who asked is answered", || {
             shorts.retain_mut(|it| !it.is_answered());
             shorts.is_empty().then_some(())
         });
     });
     let all = published.load(SeqCst);
-    until("everybody has heard of everything", || {
+    wait_for("everybody has heard of everything", || {
         read_all(&mut followers, true);
         followers.iter().all(|it| it.heard == all).then_some(())
     });
-    node.end();
+    load.end();
 }
 
 fn read_all(followers: &mut [Follower], slow_read: bool) {
@@ -193,133 +193,58 @@ impl Short {
 }
 
 /// Whose process is another one by now.
-struct Node {
-    _first: EndedWithItsTest,
-    ports: Ports,
-    log: std::path::PathBuf,
-    process: AtomicU64,
+struct Load {
+    node: Upgraded,
     hand_overs: AtomicU64,
 }
 
-impl Node {
-    fn start(driver: &str, folder: &Path) -> Node {
-        let (ports, log) = (Ports::free(), folder.join("server.log"));
-        let file = File::create(&log).expect("a log can be made in the scratch folder");
-        let also = file.try_clone().expect("a file handle can be cloned");
-        let mut command = Command::new(binary());
-        command
-            .args([
-                "serve", "--app", "board", "--cores", "2", "--driver", driver,
-            ])
-            .args([
-                "--write-stall",
-                "1h",
-                "--initialize-per-second-max",
-                "1000000",
-            ])
-            .args(["--listen", &format!("127.0.0.1:{}", ports.client)])
-            .args(["--admin", &format!("127.0.0.1:{}", ports.admin)])
-            .stdin(Stdio::null())
-            .stdout(file)
-            .stderr(also);
-        let first = EndedWithItsTest(command.spawn().expect("the program runs"));
-        let node = Node {
-            process: AtomicU64::new(first.0.id().into()),
-            _first: first,
-            ports,
-            log,
+impl Load {
+    fn start(driver: &str) -> Load {
+        let options = ["--driver", driver, "--write-stall", "1h"];
+        let rate = ["--initialize-per-second-max", "1000000"];
+        let test = format!("load_{driver}");
+        Load {
+            node: Upgraded::start(&test, App::Board, &[&options[..], &rate].concat()),
             hand_overs: AtomicU64::new(0),
-        };
-        until("it is ready", || node.ask("readyz").map(drop));
-        node
-    }
-
-    fn address(&self) -> SocketAddr {
-        ([127, 0, 0, 1], self.ports.client).into()
-    }
-
-    fn url(&self, what: &str) -> String {
-        format!("http://127.0.0.1:{}/{what}", self.ports.admin)
-    }
-
-    fn ask(&self, what: &str) -> Option<String> {
-        let answer = ureq::get(self.url(what)).call().ok()?;
-        answer.into_body().read_to_string().ok()
+        }
     }
 
     /// Whoever gets no answer asks again, and is known by the key.
     fn publish(&self, number: u64) {
         let topic = number as usize % TOPICS;
         let item = json!({ "uri": uri(topic), "key": number.to_string() }).to_string();
-        until("a publication is answered", || {
-            let answer = ureq::post(self.url("publish")).send(&item).ok()?;
+        let url = format!("{}/publish", self.node.admin());
+        wait_for("a publication is answered", || {
+            let answer = agent().post(&url).send(&item).ok()?;
             answer.into_body().read_to_string().ok()
         });
     }
 
     /// Whether the answer comes is for other tests: here it may be held up by a publication that waits for the hand-over. The log
     /// says what became of it.
-    fn hand_over(&self) {
-        let answer = ureq::post(self.url("handover")).send_empty();
+    fn hand_over(&self, before: u64) -> u64 {
+        let url = format!("{}/handover", self.node.admin());
+        let answer = agent().post(&url).send_empty();
         let refused = matches!(answer, Err(ureq::Error::StatusCode(_)));
-        assert!(!refused, "{answer:?}\n{}", self.log());
+        assert!(!refused, "{answer:?}\n{}", self.node.log());
         let number = self.hand_overs.load(SeqCst) as usize;
-        let process = until("the new process serves", || {
-            let log = self.log();
+        let process = wait_for("the new process serves", || {
+            let log = self.node.log();
             let line = log
                 .lines()
                 .filter(|it| it.contains("handed over: "))
                 .nth(number)?;
             line.split_once("pid=")?.1.split(' ').next()?.parse().ok()
         });
-        assert_ne!(process, self.process.swap(process, SeqCst));
+        assert_ne!(process, before);
         self.hand_overs.fetch_add(1, SeqCst);
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
+        process
     }
 
     fn end(&self) {
-        self.kill("-TERM");
-        let process = self.process.load(SeqCst);
-        until("it has ended", || {
-            let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-            // Nobody may have asked what became of it.
-            let state = stat
-                .rsplit_once(") ")
-                .map(|(_, rest)| rest.starts_with('Z'));
-            state.is_none_or(|is_over| is_over).then_some(())
-        });
-        let log = self.log();
-        assert!(
-            !log.contains("panicked at") && !log.contains("ERROR"),
-            "{log}"
-        );
-    }
-
-    fn kill(&self, signal: &str) {
-        let process = self.process.load(SeqCst).to_string();
-        // It may have ended.
-        let _ = Command::new("kill").args([signal, &process]).status();
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.kill("-KILL");
-        }
-    }
-}
-
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        if let Some(it) = look() {
-            return it;
-        }
-        assert!(Instant::now() < deadline, "{what}: not within {DEADLINE:?}");
-        std::thread::sleep(POLL);
+        self.node.signal("TERM", self.node.pid());
+        self.node.is_gone();
+        let log = self.node.log();
+        assert!(!log.contains("ERROR"), "{log}");
     }
 }

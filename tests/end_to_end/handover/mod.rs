@@ -3,7 +3,7 @@
 
 mod clients;
 mod deployed;
-mod failures;
+pub(crate) mod failures;
 mod limits;
 mod load;
 mod node;
@@ -16,25 +16,26 @@ use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::program::{EndedWithItsTest, scratch_folder, wait};
+use crate::processes::{Mark, signal};
+use crate::program::{EndedWithItsTest, output_of, scratch_folder, wait};
 use crate::server::{App, Ports, binary};
+use crate::waits::{agent, wait_for, wait_until};
 
-/// For what takes some seconds when all is well, on a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_secs(120);
-const POLL: Duration = Duration::from_millis(20);
 const START_ATTEMPTS: usize = 5;
 
 /// A node whose process may be another one by now. The program is a link, as a deploy may change it.
 pub(super) struct Upgraded {
     first: EndedWithItsTest,
+    /// Of the first process, and of all that come of it.
+    mark: Mark,
     ports: Ports,
     folder: PathBuf,
-    /// Processes with its arguments that serve nobody.
+    /// Those of them that serve nobody.
     beside: usize,
 }
 
@@ -80,6 +81,8 @@ impl Upgraded {
             .open(folder.join("server.log"));
         let log = log.expect("a log can be made in the scratch folder");
         let also = log.try_clone().expect("a file handle can be cloned");
+        let mark = Mark::new();
+        mark.put_on(&mut command);
         command
             .args(["--listen", &format!("127.0.0.1:{}", ports.client)])
             .args(["--admin", &format!("127.0.0.1:{}", ports.admin)])
@@ -92,11 +95,12 @@ impl Upgraded {
             .unwrap_or_else(|fault| panic!("{command:?} does not start: {fault}"));
         let mut node = Upgraded {
             first: EndedWithItsTest(first),
+            mark,
             ports,
             folder: folder.to_owned(),
             beside: 0,
         };
-        until("it is ready", || {
+        wait_for("it is ready", || {
             let ended = wait(&mut node.first.0, Duration::ZERO).is_some();
             (ended || node.is_ready()).then_some(!ended)
         })
@@ -126,7 +130,7 @@ impl Upgraded {
     /// Of the process that answers.
     pub(super) fn pid(&self) -> u32 {
         let url = format!("{}/node", self.admin());
-        until("somebody answers", || ask(&url)?["pid"].as_u64()) as u32
+        wait_for("somebody answers", || ask(&url)?["pid"].as_u64()) as u32
     }
 
     /// Of the process that answers.
@@ -138,7 +142,7 @@ impl Upgraded {
     pub(super) fn publish(&self, uris: &[String]) {
         let items: Vec<Value> = uris.iter().map(|uri| json!({ "uri": uri })).collect();
         let url = format!("{}/publish", self.admin());
-        let answer = ureq::post(&url).send(Value::from(items).to_string());
+        let answer = agent().post(&url).send(Value::from(items).to_string());
         let answer = answer.expect("an answer").into_body().read_to_string();
         let answer = answer.expect("a body");
         assert!(!answer.contains("\"accepted\":false"), "{answer}");
@@ -147,9 +151,7 @@ impl Upgraded {
     /// What is started at the next upgrade instead: a shell's script.
     pub(super) fn is_now(&self, script: &str) {
         let file = self.folder.join("script");
-        fs::write(&file, format!("#!/bin/sh\n{script}\n")).expect("a file can be written");
-        let mode = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(&file, mode).expect("our own file");
+        self::script(&file, script);
         self.relink(&file);
     }
 
@@ -205,40 +207,22 @@ impl Upgraded {
 
     /// Whoever else was started for it is gone.
     pub(super) fn has_one_process(&self) {
-        until("one process is left", || {
-            (self.processes().len() == 1 + self.beside).then_some(())
+        wait_until("one process is left", || {
+            self.processes().len() == 1 + self.beside
         });
     }
 
-    /// All that were started with this node's arguments and have not ended, the command's own among them or not.
+    /// All that have not ended, whatever they are.
     pub(super) fn processes(&self) -> BTreeSet<u32> {
-        let listen = format!("127.0.0.1:{}", self.ports.client);
-        let all = fs::read_dir("/proc").expect("there is /proc");
-        let pids = all.filter_map(|it| it.ok()?.file_name().to_str()?.parse::<u32>().ok());
-        let is_of_node = |pid: &u32| {
-            // Empty of one that has ended and was not waited for.
-            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            line.split(|&byte| byte == 0)
-                .any(|it| it == listen.as_bytes())
-        };
-        pids.filter(is_of_node).collect()
+        self.mark.processes()
     }
 
     pub(super) fn signal(&self, name: &str, pid: u32) {
-        let sent = Command::new("kill")
-            .args([&format!("-{name}"), &pid.to_string()])
-            .status();
-        assert!(
-            sent.is_ok_and(|it| it.success()),
-            "{pid} is gone:\n{}",
-            self.log()
-        );
+        assert!(signal(name, pid), "{pid} is gone:\n{}", self.log());
     }
 
     pub(super) fn is_gone(&self) {
-        until("all processes end", || {
-            self.processes().is_empty().then_some(())
-        });
+        wait_until("all processes end", || self.processes().is_empty());
         let log = self.log();
         assert!(!log.contains("panicked at"), "{log}");
     }
@@ -252,24 +236,28 @@ impl Upgraded {
 
 impl Drop for Upgraded {
     fn drop(&mut self) {
-        for pid in self.processes() {
-            // It may have ended meanwhile.
-            let _ = Command::new("kill")
-                .args(["-KILL", &pid.to_string()])
-                .status();
-        }
+        self.mark.kill_all();
     }
 }
 
 impl Said {
     fn by(command: &mut Command) -> Said {
-        let done = command.output().expect("the program runs");
+        Said::of(output_of(command))
+    }
+
+    fn of(done: Output) -> Said {
         let text = [done.stdout, done.stderr].concat();
         Said {
             code: done.status.code(),
             text: String::from_utf8_lossy(&text).into_owned(),
         }
     }
+}
+
+/// A program that is a shell's script.
+fn script(path: &Path, text: &str) {
+    fs::write(path, format!("#!/bin/sh\n{text}\n")).expect("our own folder");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("our own file");
 }
 
 /// What is answered, if it is 200.
@@ -284,16 +272,4 @@ pub(super) fn ask(url: &str) -> Option<Value> {
         .read_to_string()
         .ok()?;
     Some(serde_json::from_str(&answer).unwrap_or_default())
-}
-
-/// Looks again and again.
-pub(super) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "waited in vain: {what}");
-        std::thread::sleep(POLL);
-    }
 }

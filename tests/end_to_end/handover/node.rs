@@ -16,36 +16,20 @@ use crate::cluster::client::{self, Session, modern_read};
 use crate::cluster::node::Node;
 use crate::cluster::redis::Redis;
 use crate::cluster::stream::Stream;
-use crate::program::scratch_folder;
+use crate::processes::signal;
+use crate::program::{output_of, scratch_folder};
 use crate::server::{App, Placement, binary};
+use crate::waits::{OverAtItsEnd, wait_until};
 
 const HAND_OVERS: usize = 5;
 
-/// Ends the process that took over last, however its test ends.
-struct Successor(Option<u32>);
-
-impl Drop for Successor {
-    fn drop(&mut self) {
-        if let Some(pid) = self.0 {
-            // It may have ended by itself.
-            let _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
-        }
-    }
-}
-
-impl Successor {
-    fn none() -> Successor {
-        Successor(None)
-    }
-
-    /// Hands the node over, which must succeed.
-    fn follow(&mut self, node: &Node) {
-        let answer = ask(node);
-        assert_eq!(answer.0, 200, "{}\n{}", answer.1, node.log());
-        assert_eq!(answer.1["serves"], true, "{}", answer.1);
-        let pid = answer.1["pid"].as_u64().and_then(|it| it.try_into().ok());
-        self.0 = Some(pid.expect("it says which process it is"));
-    }
+/// Hands the node over, which must succeed: the process that has it now. It ends with the node's test.
+fn hand_over(node: &Node) -> u32 {
+    let (status, said) = ask(node);
+    assert_eq!(status, 200, "{said}\n{}", node.log());
+    assert_eq!(said["serves"], true, "{said}");
+    let pid = said["pid"].as_u64().and_then(|it| it.try_into().ok());
+    pid.expect("it says which process it is")
 }
 
 fn lone(options: &[&str], scratch: &Path) -> Node {
@@ -90,7 +74,6 @@ fn publish_on(node: &Node, publisher: usize, ends: &AtomicBool) -> Vec<(String, 
 fn items_that_are_refused_or_lost_while_the_node_is_handed_over() {
     let scratch = scratch_folder("handover::node::items");
     let node = lone(&[], &scratch);
-    let mut successor = Successor::none();
     // Some of it is copied while the rest is written.
     let large = "x".repeat(100_000);
     for number in 0..80 {
@@ -100,6 +83,7 @@ fn items_that_are_refused_or_lost_while_the_node_is_handed_over() {
     node.publish(&json!([{"uri": "board://gone", "contents": "x"}]));
     let ends = AtomicBool::new(false);
     let last = scope(|scope| {
+        let publishing = OverAtItsEnd(&ends);
         let publishers: Vec<_> = (0..3)
             .map(|it| {
                 let (node, ends) = (&node, &ends);
@@ -108,11 +92,11 @@ fn items_that_are_refused_or_lost_while_the_node_is_handed_over() {
             .collect();
         for _ in 0..HAND_OVERS {
             std::thread::sleep(Duration::from_millis(200));
-            successor.follow(&node);
+            hand_over(&node);
         }
         node.publish(&json!([{"uri": "board://gone", "contents": null}]));
-        successor.follow(&node);
-        ends.store(true, Ordering::Relaxed);
+        hand_over(&node);
+        drop(publishing);
         let all = publishers
             .into_iter()
             .map(|it| it.join().expect("it ended"));
@@ -145,7 +129,6 @@ fn other_nodes_that_notice_a_hand_over() {
     let redis = Redis::start(&scratch);
     let start = |name: &&str| Node::start(name, App::Board, Some(&redis), &scratch);
     let nodes: Vec<Node> = ["a", "b", "c"].iter().map(start).collect();
-    let mut successor = Successor::none();
     let uris = |publisher: usize| (0..EACH).map(move |it| format!("board://{publisher}/{it}"));
     let all: Vec<String> = (0..3)
         .flat_map(uris)
@@ -156,10 +139,11 @@ fn other_nodes_that_notice_a_hand_over() {
     let mut streams: Vec<Stream> = nodes.iter().map(listen).collect();
     let sessions: Vec<Session> = nodes.iter().map(|it| Session::open(&it.mcp())).collect();
     let incarnation = |node: &Node| cluster_of(node, "b")["incarnation"].clone();
-    crate::cluster::wait_until("they know each other", || {
+    wait_until("they know each other", || {
         nodes.iter().all(|it| !incarnation(it).is_null())
     });
     let before = incarnation(&nodes[0]);
+    let mut serving = 0;
     scope(|scope| {
         let publishers: Vec<_> = nodes
             .iter()
@@ -174,7 +158,7 @@ fn other_nodes_that_notice_a_hand_over() {
             })
             .collect();
         while !publishers.iter().all(|it| it.is_finished()) {
-            successor.follow(&nodes[1]);
+            serving = hand_over(&nodes[1]);
             for (node, session) in nodes.iter().zip(&sessions) {
                 assert_eq!(cluster_of(node, "b")["state"], "alive");
                 // Its own, and through the others.
@@ -196,13 +180,13 @@ fn other_nodes_that_notice_a_hand_over() {
     );
     assert!(redis.has_record(&sessions[1].id), "its session is known");
     // It ends as any other, and says so.
-    let pid = successor.0.expect("there is one").to_string();
-    let told = Command::new("kill").args(["-TERM", &pid]).status();
-    assert!(told.is_ok_and(|it| it.success()));
-    crate::cluster::wait_until("its sessions have ended with it", || {
+    assert!(signal("TERM", serving));
+    wait_until("it has let go of its session", || {
         let record = redis.record(&sessions[1].id);
-        record.is_none_or(|it| it.contains("ended"))
+        record.is_some_and(|it| it.contains(r#""free":true"#))
     });
+    let elsewhere = sessions[1].through(&nodes[0].mcp());
+    assert_eq!(elsewhere.ping().status, 200, "another node goes on with it");
 }
 
 fn heard_each_once_and_in_order(stream: &Stream, each: usize) {
@@ -232,18 +216,17 @@ fn what_redis_did_not_get_and_is_lost_with_the_process() {
     let mut redis = Redis::start(&scratch);
     let start = |name| Node::start(name, App::Board, Some(&redis), &scratch);
     let [one, other] = ["a", "b"].map(start);
-    let mut successor = Successor::none();
     let listen = |node: &Node| Stream::listening(node.address(), &["board://b"]).expect_open();
     let mut streams = [listen(&one), listen(&other)];
     redis.stop();
     let answer = one.try_publish(&json!([{"uri": "board://b", "contents": "while it is away"}]));
     assert!(answer.body.contains("\"kept\":\"node\""), "{answer:?}");
     streams[0].wait_to_hear("notifications/resources/updated board://b");
-    successor.follow(&one);
-    successor.follow(&one);
+    hand_over(&one);
+    hand_over(&one);
     redis.start_again();
     streams[1].wait_to_hear("notifications/resources/updated board://b");
-    crate::cluster::wait_until("the other one has it", || {
+    wait_until("the other one has it", || {
         let read = modern_read(&other.mcp(), "board://b");
         read.is_some_and(|it| it.body.contains("while it is away"))
     });
@@ -266,21 +249,23 @@ fn a_token_that_was_taken_back_and_is_good_in_the_next_process() {
         ["--public-url", AUDIENCE],
     ];
     let node = lone(&options.concat(), &scratch);
-    let mut successor = Successor::none();
     let bearer =
         |subject: &str| format!("Bearer {}", key.token(&claims(ISSUER, AUDIENCE, subject)));
     let opens = |bearer: &str| client::initialize(&node.mcp(), &[("Authorization", bearer)]).status;
     let (alice, bob) = (bearer("alice"), bearer("bob"));
     assert_eq!((opens(&alice), opens(&bob)), (200, 200));
-    let revoked = Command::new(binary())
-        .args(["revoke", "--admin", &node.admin()])
-        .args(["--issuer", ISSUER, "--subject", "alice"])
-        .output()
-        .expect("the program runs");
+    let mut revoke = Command::new(binary());
+    revoke.args(["revoke", "--admin", &node.admin()]).args([
+        "--issuer",
+        ISSUER,
+        "--subject",
+        "alice",
+    ]);
+    let revoked = output_of(&mut revoke);
     assert!(revoked.status.success(), "{revoked:?}");
     assert_eq!((opens(&alice), opens(&bob)), (401, 200));
     for _ in 0..2 {
-        successor.follow(&node);
+        hand_over(&node);
         assert_eq!((opens(&alice), opens(&bob)), (401, 200));
     }
 }
@@ -293,7 +278,6 @@ fn a_configuration_that_wants_a_restart_and_is_taken_over() {
     write("driver = \"epoll\"\n");
     let options = ["--config", file.to_str().expect("a plain path")];
     let node = lone(&options, &scratch);
-    let mut successor = Successor::none();
     let sessions = [(); 3].map(|()| Session::open(&node.mcp()));
     node.publish(&json!([{"uri": "board://large", "contents": "x".repeat(5_000)}]));
     let refused = [
@@ -316,7 +300,7 @@ fn a_configuration_that_wants_a_restart_and_is_taken_over() {
         assert_eq!(sessions[0].ping().status, 200, "it goes on");
     }
     write("driver = \"epoll\"\n[limits]\nsessions-max = 3\n");
-    successor.follow(&node);
+    hand_over(&node);
     assert!(sessions.iter().all(|it| it.ping().status == 200));
     let more = client::initialize(&node.mcp(), &[]);
     assert_ne!(more.status, 200, "the new limit holds");
@@ -326,7 +310,6 @@ fn a_configuration_that_wants_a_restart_and_is_taken_over() {
 fn an_operator_who_sends_half_a_request_and_holds_up_everything() {
     let scratch = scratch_folder("handover::node::half");
     let node = lone(&[], &scratch);
-    let mut successor = Successor::none();
     let connect = || {
         let address = node.admin().replace("http://", "");
         let socket = TcpStream::connect(address).expect("it listens");
@@ -343,7 +326,7 @@ fn an_operator_who_sends_half_a_request_and_holds_up_everything() {
     let mut head = [0; 15];
     idle.read_exact(&mut head).expect("an answer");
     assert_eq!(&head, b"HTTP/1.1 200 OK");
-    successor.follow(&node);
+    hand_over(&node);
     let mut rest = String::new();
     idle.read_to_string(&mut rest)
         .expect("it was closed in good order");
@@ -360,7 +343,6 @@ fn an_operator_who_sends_half_a_request_and_holds_up_everything() {
 fn a_publisher_of_lines_who_does_not_know_what_was_published() {
     let scratch = scratch_folder("handover::node::lines");
     let node = lone(&[], &scratch);
-    let mut successor = Successor::none();
     let address = node.admin().replace("http://", "");
     let mut socket = TcpStream::connect(address).expect("it listens");
     let limit = socket.set_read_timeout(Some(Duration::from_secs(60)));
@@ -373,7 +355,7 @@ fn a_publisher_of_lines_who_does_not_know_what_was_published() {
         format!("{:x}\r\n{line}\r\n", line.len())
     };
     (0..10).for_each(|it| socket.write_all(line(it).as_bytes()).expect("it is taken"));
-    successor.follow(&node);
+    hand_over(&node);
     let mut answers = String::new();
     socket
         .read_to_string(&mut answers)

@@ -2,7 +2,6 @@
 //! more than to reload and to restart.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,20 +9,16 @@ use std::thread::scope;
 
 use serde_json::json;
 
-use super::{Said, Upgraded, ask, until};
+use super::{Said, Upgraded, ask, script};
 use crate::cluster::client::Session;
 use crate::cluster::node::{Node, peer_secret};
 use crate::cluster::redis::Redis;
 use crate::cluster::stream::Stream;
 use crate::program::scratch_folder;
 use crate::server::{App, binary};
+use crate::waits::{OverAtItsEnd, agent, wait_for, wait_until};
 
 const HOSTS: [&str; 3] = ["a", "b", "c"];
-
-fn script(path: &Path, text: &str) {
-    fs::write(path, format!("#!/bin/sh\n{text}\n")).expect("our own folder");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("our own file");
-}
 
 /// What stands in the place of the hosts' tools. What `systemctl` does is a script, to which the host is `$HOST`.
 struct Hosts {
@@ -70,7 +65,7 @@ fn cluster(test: &str) -> (Redis, [Upgraded; 3]) {
         Upgraded::start(&format!("{test}_{name}"), App::Board, &options)
     });
     for node in &nodes {
-        until("all three are known", || {
+        wait_for("all three are known", || {
             let all = ask(&format!("{}/node?cluster", node.admin()))?;
             (all["nodes"].as_array()?.len() == 3).then_some(())
         });
@@ -131,7 +126,7 @@ fn three_hosts_of_which_one_loses_a_session_or_is_upgraded_after_another_one_fai
         assert_eq!(session.through(&nodes[2].mcp()).ping().status, 200);
     }
     // A node that refuses is where it ends: the one before has the new program, the one behind it nothing of it.
-    let drained = ureq::post(&format!("{}/drain", admin(1))).send("");
+    let drained = agent().post(&format!("{}/drain", admin(1))).send("");
     assert!(drained.is_ok(), "{drained:?}");
     let before = [0, 2].map(|host: usize| nodes[host].pid());
     let said = hosts.roll(&binary(), &variables);
@@ -181,6 +176,16 @@ fn a_program_that_is_taken_from_the_process_that_has_taken_over() {
     assert_eq!(length(&hosts.tools.join("pinfold.old")), 18);
 }
 
+/// Whoever waits for what this thread does need not wait any more, also when it panics.
+struct GoneAtItsEnd<'a>(&'a Path);
+
+impl Drop for GoneAtItsEnd<'_> {
+    fn drop(&mut self) {
+        // If not, it is waited for until the script's time is over.
+        let _ = fs::write(self.0.join("gone"), "");
+    }
+}
+
 /// What `systemctl restart` does is done here: the test has the processes.
 #[test]
 fn a_host_that_is_restarted_before_the_last_one_is_ready() {
@@ -189,7 +194,7 @@ fn a_host_that_is_restarted_before_the_last_one_is_ready() {
         "test \"$1\" = restart || exit 1
         folder=$(dirname \"$0\")
         : >\"$folder/stop-$HOST\"
-        until [ -e \"$folder/started-$HOST\" ]; do sleep 0.05; done",
+        until [ -e \"$folder/started-$HOST\" ]; do test ! -e \"$folder/gone\" || exit 1; sleep 0.05; done",
     );
     let scratch = scratch_folder("handover/rolling_restart_cluster");
     let redis = Redis::start(&scratch);
@@ -211,10 +216,11 @@ fn a_host_that_is_restarted_before_the_last_one_is_ready() {
     let said = scope(|scope| {
         let (tools, nodes, over) = (&hosts.tools, &mut nodes, &over);
         let systemd = scope.spawn(move || {
+            let _gone = GoneAtItsEnd(tools);
             for (host, name) in HOSTS.iter().enumerate() {
                 let stop = tools.join(format!("stop-{name}"));
-                until("it is to be restarted, or will not be", || {
-                    (stop.exists() || over.load(Ordering::Relaxed)).then_some(())
+                wait_until("it is to be restarted, or will not be", || {
+                    stop.exists() || over.load(Ordering::Relaxed)
                 });
                 // Whoever had his turn is ready by now.
                 for before in &admins[..host] {
@@ -226,8 +232,9 @@ fn a_host_that_is_restarted_before_the_last_one_is_ready() {
             }
         });
         let target = program.display().to_string();
+        let rolling = OverAtItsEnd(over);
         let said = hosts.roll(&binary(), &[("TARGET", &target), ("RESTART", "1")]);
-        over.store(true, Ordering::Relaxed);
+        drop(rolling);
         systemd.join().expect("each was restarted");
         said
     });

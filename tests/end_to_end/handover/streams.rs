@@ -1,14 +1,16 @@
 //! What is open while a node changes its process: streams of both eras, connections that wait, readers that do not read.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 
 use serde_json::{Value, json};
 
-use super::failures::Call;
-use super::{Upgraded, ask, until};
+use super::failures::{Call, waits_for_a_call};
+use super::{Said, Upgraded, ask};
 use crate::crowd::{Habit, Listener, TOPICS, connect, exchange, open_session, post, uri};
-use crate::server::App;
+use crate::program::begin;
+use crate::server::{App, binary};
+use crate::waits::{PATIENCE, wait_for};
 
 /// So many that a reader who does not read has unread bytes in both kernels' buffers, and in the node.
 const UNREAD: usize = 40;
@@ -45,13 +47,13 @@ fn a_stream_that_ends_or_misses_something_when_the_process_is_another_one() {
         readers.iter_mut().for_each(hears_all);
     }
     // What one process has opened for a hand-over the next one does not keep.
-    until("it has no more open files than in the beginning", || {
+    wait_for("it has no more open files than in the beginning", || {
         (node.open_files() <= open_files + OPERATORS).then_some(())
     });
     slow.iter_mut().for_each(hears_all);
     // By then nothing is left of what was told before.
     for listener in &mut slow {
-        until("a slow reader has read all", || {
+        wait_for("a slow reader has read all", || {
             (!listener.read()).then_some(())
         });
         listener.heard.clear();
@@ -73,7 +75,7 @@ fn a_reader_that_comes_back_to_another_process_and_misses_what_it_was_not_told()
     let session = open_session(address);
     let mut listener = Listener::open(address, Some(session.clone()), Habit::Reads);
     node.publish(&[uri(0)]);
-    until("it is told", || {
+    wait_for("it is told", || {
         listener.read();
         listener.heard.contains_key(&uri(0)).then_some(())
     });
@@ -84,7 +86,7 @@ fn a_reader_that_comes_back_to_another_process_and_misses_what_it_was_not_told()
     node.publish(&[uri(3)]);
     let mut listener = Listener::open_at(address, Some(session), Habit::Reads, &last_id);
     for topic in 1..=3 {
-        until("it is told of what it missed", || {
+        wait_for("it is told of what it missed", || {
             listener.read();
             listener.heard.contains_key(&uri(topic)).then_some(())
         });
@@ -159,10 +161,8 @@ fn a_connection_that_comes_or_goes_while_both_processes_have_its_socket() {
     let mut leave: Vec<_> = (0..LEAVE).map(|_| connect(address, Habit::Reads)).collect();
     assert!(before.iter_mut().chain(&mut leave).all(is_answered));
     let open_files = node.open_files();
-    let asking = node.upgrading().spawn().expect("the program runs");
-    until("it waits for the call", || {
-        node.log().contains("once more in a second").then_some(())
-    });
+    let asking = begin(&mut node.upgrading());
+    waits_for_a_call(&node);
     let [mut stays, mut is_closed, mut closes] = before;
     drop(leave);
     let last = b"OPTIONS /mcp HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
@@ -175,18 +175,37 @@ fn a_connection_that_comes_or_goes_while_both_processes_have_its_socket() {
     let mut comes = connect(address, Habit::Reads);
     assert!(is_answered(&mut comes) && is_answered(&mut stays));
     call.end(address);
-    let done = asking.wait_with_output().expect("it ends");
-    assert_eq!(done.status.code(), Some(0), "{done:?}\n{}", node.log());
+    let done = Said::of(asking.output());
+    assert_eq!(done.code, Some(0), "{done:?}\n{}", node.log());
     assert!(is_answered(&mut comes) && is_answered(&mut stays));
     drop((comes, stays));
-    until("nothing is left of those who have gone", || {
+    wait_for("nothing is left of those who have gone", || {
         (node.open_files() + LEAVE <= open_files + OPERATORS).then_some(())
     });
     node.ends();
 }
 
+/// As if it had been accepted a moment before the new process was started.
+#[test]
+fn a_connection_that_never_ends_since_the_next_process_has_it_without_knowing() {
+    let node = Upgraded::start("inherited", App::Board, &[]);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("it is bound").port();
+    let binary = binary().display().to_string();
+    node.is_now(&format!(
+        "exec bash -c 'exec 9<>/dev/tcp/127.0.0.1/{port}; exec {binary} \"$@\"' pinfold \"$@\""
+    ));
+    node.upgrade();
+    let (mut connection, _) = listener.accept().expect("somebody came");
+    let patience = connection.set_read_timeout(Some(PATIENCE));
+    patience.expect("a socket");
+    let read = connection.read(&mut [0]);
+    assert_eq!(read.expect("it ends while that process goes on"), 0);
+    node.ends();
+}
+
 fn hears_all(listener: &mut Listener) {
-    until("a reader is told of all topics", || {
+    wait_for("a reader is told of all topics", || {
         listener.read();
         (listener.heard.len() == TOPICS).then_some(())
     });

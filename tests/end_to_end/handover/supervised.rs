@@ -4,14 +4,15 @@ use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{PATIENCE, Upgraded, ask, until};
+use super::{Upgraded, ask};
 use crate::crowd::{Habit, Listener, open_session, uri};
-use crate::program::{EndedWithItsTest, scratch_folder, wait};
+use crate::program::{EndedWithItsTest, output_of, scratch_folder, wait};
 use crate::server::{App, Ports, binary};
+use crate::waits::{PATIENCE, agent, wait_for, wait_until};
 
 #[test]
 fn a_service_manager_that_is_told_of_another_process_or_too_late() {
@@ -56,33 +57,45 @@ fn as_process_1(program: &Path) -> Command {
 }
 
 fn is_root() -> bool {
-    let id = Command::new("id")
-        .arg("-u")
-        .output()
-        .expect("there is id(1)");
-    id.stdout == b"0\n"
+    output_of(Command::new("id").arg("-u")).stdout == b"0\n"
 }
 
 /// False, and said, where the machine does not let us have one: then the test is not run.
 fn has_namespaces() -> bool {
-    let mut command = as_process_1(Path::new("true"));
-    let done = command.stdin(Stdio::null()).output();
-    let is_there = done.as_ref().is_ok_and(|it| it.status.success());
-    if !is_there {
+    let done = output_of(&mut as_process_1(Path::new("true")));
+    if !done.status.success() {
         println!("NOT RUN: no PID namespace can be made here: {done:?}");
     }
-    is_there
+    done.status.success()
 }
 
 /// Its number out here.
 fn process_1(node: &Upgraded) -> u32 {
     let is_1 = |pid: &u32| {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        let line = status.lines().find(|line| line.starts_with("NSpid:"));
-        line.is_some_and(|line| line.split_whitespace().count() == 3 && line.ends_with("\t1"))
+        number_inside(&status) == Some(1)
     };
     let found = node.processes().into_iter().find(is_1);
     found.expect("somebody is process 1")
+}
+
+/// By the kernel's word of a process: its number in the namespace that it is in, if that is another one than ours.
+fn number_inside(status: &str) -> Option<u32> {
+    let numbers = status.lines().find_map(|it| it.strip_prefix("NSpid:"))?;
+    let (_, inside) = numbers.trim().rsplit_once('\t')?;
+    inside.parse().ok()
+}
+
+/// The only child that process 1 has, by its number out here. For a moment the one before is that yet, and ends.
+fn only_child(node: &Upgraded) -> u32 {
+    let (parent, serving) = (process_1(node), node.pid());
+    wait_for("whoever ended was waited for", || {
+        let [child] = children(parent)[..] else {
+            return None;
+        };
+        let status = fs::read_to_string(format!("/proc/{child}/status")).ok()?;
+        (number_inside(&status) == Some(serving)).then_some(child)
+    })
 }
 
 fn children(pid: u32) -> Vec<u32> {
@@ -107,23 +120,21 @@ fn a_container_that_ends_with_an_upgrade() {
     let mut listener = Listener::open(node.address(), Some(session), Habit::Reads);
     for _ in 0..3 {
         node.upgrade();
-        until("whoever ended was waited for", || {
-            (children(parent).len() == 1).then_some(())
-        });
+        only_child(&node);
         node.publish(&[uri(0)]);
-        until("it is told", || {
+        wait_for("it is told", || {
             listener.read();
             listener.heard.remove(&uri(0)).map(drop)
         });
     }
     node.signal("HUP", parent);
-    until("it hears signals", || {
+    wait_for("it hears signals", || {
         node.log()
             .contains("nothing to be read again")
             .then_some(())
     });
     node.signal("TERM", parent);
-    let status = until("the container ends", || {
+    let status = wait_for("the container ends", || {
         wait(&mut node.first.0, Duration::ZERO)
     });
     assert!(status.success(), "{status}");
@@ -138,12 +149,8 @@ fn a_container_that_ends_otherwise_than_its_node() {
     let mut node = Upgraded::start_by("process_1_killed", App::Board, &[], as_process_1);
     node.beside = 2;
     node.upgrade();
-    let serving = until("the process before is gone", || {
-        let children = children(process_1(&node));
-        (children.len() == 1).then(|| children[0])
-    });
-    node.signal("KILL", serving);
-    let status = until("the container ends", || {
+    node.signal("KILL", only_child(&node));
+    let status = wait_for("the container ends", || {
         wait(&mut node.first.0, Duration::ZERO)
     });
     assert_eq!(status.code(), Some(128 + 9));
@@ -156,7 +163,7 @@ fn a_container_that_ends_otherwise_than_its_node() {
     node.beside = 1;
     assert_eq!(node.pid(), 1);
     node.signal("TERM", process_1(&node));
-    let status = until("the container ends", || {
+    let status = wait_for("the container ends", || {
         wait(&mut node.first.0, Duration::ZERO)
     });
     assert!(status.success(), "{status}");
@@ -227,7 +234,7 @@ impl Manager {
             runtime,
             groups,
         };
-        let runs = until("a manager runs or ends", || {
+        let runs = wait_for("a manager runs or ends", || {
             let ended = wait(&mut manager.child.0, Duration::ZERO).is_some();
             let (is_active, _) = manager.systemctl(&["is-active", "basic.target"]);
             (ended || is_active).then_some(!ended)
@@ -248,24 +255,31 @@ impl Manager {
         let mut command = Command::new("nsenter");
         command.args(["--target", &inside.to_string(), "--mount", "--pid"]);
         command.args(["systemctl", "--user"]).args(arguments);
-        command
-            .env("XDG_RUNTIME_DIR", &self.runtime)
-            .stdin(Stdio::null());
-        match command.output() {
-            Ok(done) => {
-                let said = [done.stdout, done.stderr].concat();
-                (
-                    done.status.success(),
-                    String::from_utf8_lossy(&said).into_owned(),
-                )
-            }
-            Err(fault) => (false, fault.to_string()),
-        }
+        command.env("XDG_RUNTIME_DIR", &self.runtime);
+        let done = output_of(&mut command);
+        let said = [done.stdout, done.stderr].concat();
+        (
+            done.status.success(),
+            String::from_utf8_lossy(&said).into_owned(),
+        )
     }
 
     fn does(&self, arguments: &[&str]) {
         let (is_done, said) = self.systemctl(arguments);
         assert!(is_done, "{arguments:?}: {said}");
+    }
+
+    /// The kernel's word of the process that has this number in its namespace. Other namespaces have that number, too.
+    fn status_of(&self, pid: u32) -> Option<String> {
+        let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+        let inside = children(self.child.0.id()).pop()?;
+        let own = namespace(&inside.to_string())?;
+        let mut all = fs::read_dir("/proc").expect("there is /proc").flatten();
+        all.find_map(|it| {
+            let status = fs::read_to_string(it.path().join("status")).ok()?;
+            let is_it = number_inside(&status) == Some(pid);
+            (is_it && namespace(it.file_name().to_str()?)? == own).then_some(status)
+        })
     }
 
     fn shown(&self, property: &str) -> String {
@@ -285,11 +299,13 @@ impl Drop for Manager {
                 .arg(group)
                 .args(["-depth", "-type", "d", "-exec", "rmdir", "{}", ";"]);
             let remove = remove.stderr(Stdio::null());
-            // What has just ended is in its group for a moment yet.
-            until("a control group is empty", || {
+            // What has just ended is in its group for a moment yet. One that is left over harms nobody, and a test that has failed
+            // says why by itself.
+            let deadline = Instant::now() + PATIENCE;
+            while group.exists() && Instant::now() < deadline {
                 let _ = remove.status();
-                (!group.exists()).then_some(())
-            });
+                std::thread::sleep(Duration::from_millis(20));
+            }
         }
     }
 }
@@ -329,25 +345,14 @@ fn unit(program: &Path, ports: Ports) -> String {
 }
 
 /// Whoever serves is in it, the successor of a hand-over as well as who was started by systemd.
-fn is_in_the_sandbox(url: &str) {
-    let pid = until("it serves", || ask(url)?["pid"].as_u64());
-    // Of the process that has this number in the manager's namespace.
-    let is_it = |status: &String| {
-        let numbers = status.lines().find_map(|it| it.strip_prefix("NSpid:"));
-        let last = numbers.and_then(|it| it.split_whitespace().last());
-        last == Some(&pid.to_string()) && status.starts_with("Name:\tpinfold")
-    };
-    let all = fs::read_dir("/proc").expect("there is /proc").flatten();
-    let all = all.filter_map(|it| fs::read_to_string(it.path().join("status")).ok());
-    // Another namespace may have that number, too.
-    let found: Vec<String> = all.filter(is_it).collect();
+fn is_in_the_sandbox(manager: &Manager, url: &str) {
+    let pid = wait_for("it serves", || ask(url)?["pid"].as_u64());
+    let status = manager.status_of(pid as u32);
     let wanted = ["Seccomp:\t2", "NoNewPrivs:\t1", "CapEff:\t0000000000000000"];
-    let is_in = |status: &String| {
-        wanted
-            .iter()
-            .all(|line| status.lines().any(|it| it == *line))
-    };
-    assert!(found.iter().any(is_in), "{found:#?}");
+    let status = status.expect("it is in the manager's namespace");
+    for line in wanted {
+        assert!(status.lines().any(|it| it == line), "{line}: {status}");
+    }
 }
 
 #[test]
@@ -360,32 +365,30 @@ fn a_reload_of_the_service_that_systemd_takes_for_its_end() {
         return;
     };
     let url = format!("http://127.0.0.1:{}/node", ports.admin);
-    let pid = || until("it serves", || Some(ask(&url)?["pid"].to_string()));
+    let pid = || wait_for("it serves", || ask(&url)?["pid"].as_u64()) as u32;
     manager.does(&["start", "pinfold"]);
-    is_in_the_sandbox(&url);
+    is_in_the_sandbox(&manager, &url);
     let address = ([127, 0, 0, 1], ports.client).into();
     let mut listener = Listener::open(address, Some(open_session(address)), Habit::Reads);
     for _ in 0..3 {
         let before = pid();
         manager.does(&["reload", "pinfold"]);
         assert_ne!(pid(), before);
-        is_in_the_sandbox(&url);
-        until("systemd knows who serves", || {
-            (manager.shown("MainPID") == pid()).then_some(())
+        is_in_the_sandbox(&manager, &url);
+        wait_for("systemd knows who serves", || {
+            (manager.shown("MainPID") == pid().to_string()).then_some(())
         });
-        until("the old process has ended", || {
-            let running = fs::read_to_string(format!("/proc/{before}/cmdline"));
-            (manager.shown("ActiveState") == "active" && (running.is_err() || before != pid()))
-                .then_some(())
+        wait_until("the old process has ended", || {
+            manager.shown("ActiveState") == "active" && manager.status_of(before).is_none()
         });
         assert_eq!(
             (manager.shown("SubState"), manager.shown("NRestarts")),
             ("running".into(), "0".into())
         );
-        let publish = ureq::post(&format!("http://127.0.0.1:{}/publish", ports.admin));
+        let publish = agent().post(&format!("http://127.0.0.1:{}/publish", ports.admin));
         let item: Value = serde_json::json!({ "uri": uri(0) });
         publish.send(item.to_string()).expect("it is taken");
-        until("it is told", || {
+        wait_for("it is told", || {
             listener.read();
             listener.heard.remove(&uri(0)).map(drop)
         });
@@ -398,13 +401,13 @@ fn a_reload_of_the_service_that_systemd_takes_for_its_end() {
     assert!(!is_done);
     assert_eq!(
         (manager.shown("ActiveState"), pid()),
-        ("active".into(), before.clone())
+        ("active".into(), before)
     );
     fs::remove_file(&program).expect("our own folder");
     std::os::unix::fs::symlink(binary(), &program).expect("a link can be made");
     // One that dies is started again, though systemd did not start it.
     manager.does(&["kill", "--kill-whom=main", "-s", "KILL", "pinfold"]);
-    until("it is started again", || {
+    wait_for("it is started again", || {
         (manager.shown("NRestarts") == "1").then_some(())
     });
     assert_ne!(pid(), before);

@@ -2,12 +2,12 @@
 //! command says when it may not, when nobody listens, and of what is not there. `pinfold top` runs in a terminal of its own.
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use serde_json::Value;
 
 use super::{PATIENCE, Process, status};
-use crate::program::scratch_folder;
+use crate::program::{output_of, scratch_folder};
 use crate::server::binary;
 use crate::terminal::Terminal;
 
@@ -64,13 +64,12 @@ impl Guarded {
         let body = format!(
             r#"{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{{"protocolVersion":"2025-11-25","capabilities":{{}},"clientInfo":{{"name":"{client}","version":"1"}}}}}}"#
         );
-        let answered = Command::new("curl")
-            .args(["-sS", "--fail", "--max-time", "30", "-d", &body])
+        let mut curl = Command::new("curl");
+        curl.args(["-sS", "--fail", "--max-time", "30", "-d", &body])
             .args(["-H", "Content-Type: application/json"])
             .args(["-H", "Accept: application/json, text/event-stream"])
-            .arg(format!("http://127.0.0.1:{}/mcp", self.node.ports.client))
-            .output()
-            .expect("curl is there");
+            .arg(format!("http://127.0.0.1:{}/mcp", self.node.ports.client));
+        let answered = output_of(&mut curl);
         assert!(answered.status.success(), "{answered:?}");
         let listed = self.run("read", &format!("sessions list --json --client {client}"));
         let row: Value = serde_json::from_slice(&listed.stdout).expect("one line of JSON");
@@ -79,11 +78,7 @@ impl Guarded {
 }
 
 fn pinfold(command: &str) -> Output {
-    Command::new(binary())
-        .args(command.split(' '))
-        .stdin(Stdio::null())
-        .output()
-        .expect("pinfold runs")
+    output_of(Command::new(binary()).args(command.split(' ')))
 }
 
 fn said(output: &Output) -> String {
@@ -261,10 +256,9 @@ fn a_terminal_that_is_gone() {
     terminal.until(&name);
     let admin = it.admin();
     let runs = || {
-        let found = Command::new("pgrep")
-            .args(["-f", &format!("top .*--admin {admin}")])
-            .output();
-        !found.expect("pgrep is there").stdout.is_empty()
+        let mut command = Command::new("pgrep");
+        command.args(["-f", &format!("top .*--admin {admin}")]);
+        !output_of(&mut command).stdout.is_empty()
     };
     assert!(runs());
     terminal.kill();

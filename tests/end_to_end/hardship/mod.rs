@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::processes::signal;
 use crate::program::{EndedWithItsTest, wait};
 use crate::server::{Ports, binary};
+use crate::waits::agent;
 
 /// For what takes some seconds when all is well, on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -136,9 +138,7 @@ impl Process {
     }
 
     fn signal(&self, name: &str) {
-        let pid = self.child.0.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &pid]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "kill -s {name}");
+        assert!(signal(name, self.child.0.id()), "kill -s {name}");
     }
 
     fn runs(&mut self) -> bool {
@@ -158,7 +158,10 @@ impl Process {
 
     fn metric(&self, name: &str) -> u64 {
         let url = format!("http://127.0.0.1:{}/metrics", self.ports.admin);
-        let mut answer = ureq::get(&url).call().expect("the admin listener answers");
+        let mut answer = agent()
+            .get(&url)
+            .call()
+            .expect("the admin listener answers");
         let page = answer.body_mut().read_to_string().expect("a page");
         let mut lines = page.lines();
         let value = lines.find_map(|line| line.strip_prefix(name)?.trim().parse().ok());

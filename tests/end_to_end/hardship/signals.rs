@@ -78,7 +78,11 @@ struct Keeps(TcpStream);
 
 impl Keeps {
     fn connect(node: &Process) -> Keeps {
-        Keeps(TcpStream::connect(("127.0.0.1", node.ports.client)).expect("it listens"))
+        let address = ("127.0.0.1", node.ports.client);
+        let socket = TcpStream::connect(address).expect("it listens");
+        let limit = socket.set_read_timeout(Some(PATIENCE));
+        limit.expect("a time limit can be set");
+        Keeps(socket)
     }
 
     fn ask(&mut self) {

@@ -188,7 +188,7 @@ fn a_node_that_leaves_and_is_gone() {
 fn a_process_that_dies_with_its_sessions() {
     let scratch = scratch_folder("observed/dies");
     let redis = Redis::start(&scratch);
-    let start = |name| Node::start(name, App::Board, Some(&redis), &scratch);
+    let start = |name| Node::start_ending(name, &redis, &scratch);
     let (watched, mut other) = (Watched::of(start("a"), &scratch), start("b"));
     let session = Session::open(&other.mcp());
     super::wait_for(

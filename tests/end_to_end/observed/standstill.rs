@@ -17,7 +17,6 @@ use crate::cluster::stream::Stream;
 use crate::hardship::outputs::{PIPE_BYTES, pipe};
 use crate::hardship::{Output, Process};
 use crate::program::scratch_folder;
-use crate::server::App;
 
 const TOPIC: &str = "board://late";
 /// Some more than a node has open that does nothing.
@@ -90,7 +89,8 @@ fn files_that_a_node_can_soon_open_no_more() {
 fn a_node_that_is_said_to_live_and_takes_no_connection() {
     let scratch = scratch_folder("observed/unreachable");
     let redis = Redis::start(&scratch);
-    let start = |name| Node::start(name, App::Board, Some(&redis), &scratch);
+    // Else it is asked for until its sessions can be taken over.
+    let start = |name| Node::start_ending(name, &redis, &scratch);
     let (watched, mut other) = (Watched::of(start("a"), &scratch), start("b"));
     let open = |other: &mut Node| {
         let session = Session::open(&other.mcp()).through(&watched.node.mcp());

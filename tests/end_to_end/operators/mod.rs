@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::crowd::{Habit, connect, exchange, listen_request, open_session_of, post, read_head};
 use crate::program::scratch_folder;
 use crate::server::{App, Placement, Server};
+use crate::waits::agent;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -25,6 +26,7 @@ fn ask(server: &Server, method: &str, path: &str) -> (u16, Value) {
     let request = ureq::http::Request::builder().method(method).uri(url);
     let agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
+        .timeout_global(Some(PATIENCE))
         .build()
         .new_agent();
     let answer = agent
@@ -228,7 +230,7 @@ fn a_reader_who_stalls_and_whom_nobody_sees() {
     // What the kernel takes before it takes no more is its own.
     while list(&server, "state=slow")["total"] == 0 {
         assert!(started.elapsed() < PATIENCE, "nobody is slow");
-        ureq::post(&url).send(items.as_str()).expect("an answer");
+        agent().post(&url).send(items.as_str()).expect("an answer");
     }
     let page = wait_for(&server, "state=slow&sort=pending", |page| {
         page["sessions"][0]["blockedForMs"].as_u64() > Some(0)

@@ -176,6 +176,7 @@ impl Convoy {
             return SessionOwner::Gone(MissReason::OwnerRestarted);
         }
         SessionOwner::Alive {
+            process: session.process(),
             address: address_of(number),
             cookie: format!("cookie{number}").into(),
             lives_ms: 1_000,

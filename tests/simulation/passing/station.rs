@@ -205,6 +205,7 @@ impl Station {
                 key,
                 address,
                 within_ms,
+                ..
             } => self.probes.push((now + within_ms, key, address)),
             ForwardEffect::Reuse { key, idle } => self.reuse(network, key, idle),
             ForwardEffect::Keep { key, idle } => {

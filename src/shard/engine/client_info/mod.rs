@@ -148,6 +148,11 @@ impl ClientInfo {
         }
     }
 
+    /// Under which it is known.
+    pub(super) fn words(&self) -> &Rc<str> {
+        &self.words
+    }
+
     /// What it was read from, as far as it is kept: `capabilities` and `clientInfo`, in JSON. Read again, they make the
     /// same.
     pub(super) fn texts(&self) -> (String, Option<String>) {

@@ -35,7 +35,7 @@ use crate::app::call::{LISTS, Topic};
 use crate::clients::Commons;
 
 pub(super) use self::due::{Due, DueEvents};
-pub(super) use self::lease::NoRoom;
+pub(super) use self::lease::{Lease, NoRoom};
 pub(super) use self::listener::{Listener, ListenerKey, ListenerKind, SubscriptionId};
 pub(super) use self::spelling::WantedTopic;
 pub(super) use self::topic::updated_params;
@@ -51,6 +51,8 @@ pub(super) struct Fanout {
     /// Topics that are published under another URI than theirs, by that one.
     spellings: HashMap<Rc<str>, Vec<u32>>,
     listeners: Arena<Listener>,
+    /// So many slots had the core whose place this one takes.
+    names_max: usize,
     ready: VecDeque<ListenerKey>,
     /// Of subscriptions to resources, and of those: lists cost no more than the listener itself.
     bytes: usize,
@@ -77,6 +79,7 @@ impl Fanout {
             by_uri: HashMap::new(),
             spellings: HashMap::new(),
             listeners: Arena::default(),
+            names_max: 0,
             ready: VecDeque::new(),
             bytes: 0,
             commons,
@@ -180,13 +183,20 @@ impl Fanout {
             return;
         }
         let index = self.topic_index(interest);
+        self.subscribe_to(key, index);
+    }
+
+    /// The same to a topic that is known by its number.
+    fn subscribe_to(&mut self, key: ListenerKey, index: u32) {
         let Some(listener) = self.listeners.get_mut(key) else {
             return;
         };
         if listener.slot_of(index).is_some() {
             return;
         }
-        let subscribers = &mut self.topics[index as usize].subscribers;
+        let TopicEntry {
+            uri, subscribers, ..
+        } = &mut self.topics[index as usize];
         let position = subscribers.len() as u32;
         subscribers.push(TopicListener {
             listener: key.index,
@@ -198,7 +208,7 @@ impl Fanout {
             pending: false,
             directed: false,
         });
-        if interest.topic.list().is_err() {
+        if uri.is_some() {
             self.bytes += SUBSCRIPTION_BYTES;
         }
     }

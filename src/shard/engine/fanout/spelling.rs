@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::{Fanout, ListenerKey};
 use crate::app::call::Topic;
+use crate::shard::portable::PORTABLE_BYTES_MAX;
 
 /// What a client subscribes to.
 pub(in crate::shard) struct WantedTopic {
@@ -38,6 +39,15 @@ impl WantedTopic {
 }
 
 impl Fanout {
+    /// The resources that a listener is subscribed to, as its client spells them. None: that is more than a record may have.
+    pub(in crate::shard::engine) fn spellings_of(&self, key: ListenerKey) -> Option<Vec<Box<str>>> {
+        let listener = self.listeners.get(key)?;
+        let topics = listener.subscriptions.iter();
+        let uris = topics.filter_map(|it| self.topics[it.topic as usize].uri.as_deref());
+        let bytes: usize = uris.clone().map(str::len).sum();
+        (bytes <= PORTABLE_BYTES_MAX).then(|| uris.map(Box::from).collect())
+    }
+
     /// Whoever is not subscribed to it by this spelling means any other. How many subscriptions that were.
     pub(in crate::shard) fn unsubscribe(
         &mut self,

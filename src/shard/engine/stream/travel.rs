@@ -14,22 +14,33 @@ use super::{
     owed_bytes,
 };
 use crate::budget::Charge;
+use crate::shard::stays::is_default;
 
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(in crate::shard) struct PackedStream {
     number: u32,
+    #[serde(skip_serializing_if = "is_default")]
     outstanding: u16,
     /// What is kept of its messages, the oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     messages: Vec<PackedMessage>,
     /// How many of them were written.
+    #[serde(skip_serializing_if = "is_default")]
     written: usize,
     next_sequence: u32,
+    #[serde(skip_serializing_if = "is_default")]
     settled: u32,
+    #[serde(skip_serializing_if = "is_default")]
     answered: bool,
+    #[serde(skip_serializing_if = "is_default")]
     window_runs: bool,
+    #[serde(skip_serializing_if = "is_default")]
     interrupted_at: Millis,
     /// Which of the session's connections it has, and which ones are silent for its sake.
+    #[serde(skip_serializing_if = "is_default")]
     pub(in crate::shard::engine) connection: Option<usize>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(in crate::shard::engine) silent: Vec<usize>,
 }
 

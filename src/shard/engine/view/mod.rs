@@ -80,6 +80,10 @@ impl Engine {
     /// Where to ask, or what is known of it.
     pub(super) fn named(&self, name: &OperatorName) -> Result<NamedRow, MissingRow> {
         let place = &name.place;
+        let adopted = self.moved.find(&(name.node, *place));
+        if let Some(key) = adopted.filter(|_| !name.is_stream) {
+            return Ok(NamedRow::Session(key));
+        }
         let is_ours = name.node == self.node && place.incarnation == self.incarnation;
         if !is_ours || place.core >= self.core_count {
             return Err(MissingRow::Unknown);
@@ -101,7 +105,7 @@ impl Engine {
     }
 
     pub(super) fn session_named(&self, place: &Locator) -> Option<SessionKey> {
-        let key = match self.moved.find(place) {
+        let key = match self.moved.find(&(self.node, *place)) {
             Some(key) => key,
             None if self.moved.place_of(key_of(place)).is_some() => return None,
             None => key_of(place),
@@ -116,9 +120,10 @@ impl Engine {
     }
 
     pub(super) fn session_name(&self, key: SessionKey) -> OperatorName {
+        let id = self.session_id(key);
         OperatorName {
-            node: self.node,
-            place: self.session_id(key).locator,
+            node: id.node,
+            place: id.locator,
             is_stream: false,
         }
     }

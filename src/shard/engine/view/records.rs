@@ -172,6 +172,9 @@ impl SessionEnding {
         match self {
             SessionEnding::WithTheProcess => EndReason::Draining,
             SessionEnding::WithItsStream(why) => why.into(),
+            SessionEnding::LetGo
+            | SessionEnding::TakenOver
+            | SessionEnding::Over(SessionEnd::TakenOver) => EndReason::TakenOver,
             SessionEnding::Over(SessionEnd::Left) => EndReason::PeerLeft,
             SessionEnding::Over(SessionEnd::Deleted) => EndReason::Deleted,
             SessionEnding::Over(SessionEnd::Idle) => EndReason::Idle,

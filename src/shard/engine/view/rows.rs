@@ -139,6 +139,8 @@ impl Engine {
             events: listener
                 .map_or(0, |it| it.events)
                 .wrapping_add(session.messages),
+            portable: Some(self.portability(key)),
+            adopted: self.adopted_row(key),
         };
         let unread = wire.unread_by(key.into());
         row.pending_bytes += unread.bytes as u64;
@@ -188,6 +190,8 @@ impl Engine {
             blocked_since: unwritten.blocked_since,
             requests: 1,
             events: listener.events,
+            portable: None,
+            adopted: None,
         }
     }
 }

@@ -185,9 +185,31 @@ mod tests {
         assert!(after.next_untold().is_none());
     }
 
+    /// Without `_`: a new one has to be put in its place here.
+    fn after(reason: EndReason) -> Option<EndReason> {
+        Some(match reason {
+            EndReason::Deleted => EndReason::Idle,
+            EndReason::Idle => EndReason::Evicted,
+            EndReason::Evicted => EndReason::Operator,
+            EndReason::Operator => EndReason::NodeEnds,
+            EndReason::NodeEnds => EndReason::Draining,
+            EndReason::Draining => EndReason::PeerLeft,
+            EndReason::PeerLeft => EndReason::SlowReader,
+            EndReason::SlowReader => EndReason::TokenExpired,
+            EndReason::TokenExpired => EndReason::TokenRevoked,
+            EndReason::TokenRevoked => EndReason::NoLongerAllowed,
+            EndReason::NoLongerAllowed => EndReason::OutOfMemory,
+            EndReason::OutOfMemory => EndReason::TakenOver,
+            EndReason::TakenOver => return None,
+        })
+    }
+
     #[test]
     fn a_reason_that_is_not_known_by_its_word() {
-        for reason in EndReason::ALL {
+        let all: Vec<_> =
+            std::iter::successors(Some(EndReason::Deleted), |it| after(*it)).collect();
+        assert_eq!(all, EndReason::ALL);
+        for reason in all {
             assert_eq!(EndReason::of_word(reason.word()), Some(reason));
         }
         assert_eq!(EndReason::of_word("moonlight"), None);

@@ -12,31 +12,43 @@ use super::super::partial::travel::PackedPartial;
 use super::super::{AnswerOwner, Millis, Timer, UpperLayer};
 use super::{Connection, ConnectionState, CountsFor, Hold};
 use crate::clients::Client;
-use crate::shard::stays::Leaves;
+use crate::shard::stays::{Leaves, is_default};
 
 #[derive(Clone, Serialize, Deserialize)]
 pub(in crate::shard) struct PackedConnection {
     /// By which it was known where it was: index and generation.
     pub(in crate::shard) key: (u32, u32),
     /// It carries a stream.
+    #[serde(default, skip_serializing_if = "is_default")]
     is_stream: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     inbox: Vec<u8>,
     /// What of `inbox` was seen without finding the end of a head.
+    #[serde(default, skip_serializing_if = "is_default")]
     scanned: u32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     outbox: Vec<u8>,
     /// A write is under way, and so many bytes of it are with the driver.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(in crate::shard) unwritten: Option<usize>,
     /// Since when it has held something of the node's memory.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(in crate::shard) holds_since: Option<Millis>,
+    #[serde(default, skip_serializing_if = "is_default")]
     is_new: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
     keep_alive: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
     http10: bool,
     since: Millis,
+    #[serde(default, skip_serializing_if = "is_default")]
     peer: Option<Client>,
+    #[serde(default, skip_serializing_if = "is_default")]
     client: Option<Client>,
     counts_for: CountsFor,
+    #[serde(default, skip_serializing_if = "is_default")]
     is_proxy: bool,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     names_principals: bool,
     #[serde(default, skip_serializing_if = "PackedUnderWay::is_nothing")]
     under_way: Option<Box<PackedUnderWay>>,
@@ -180,8 +192,8 @@ pub(in crate::shard) enum Arrives<O> {
 
 impl PackedConnection {
     /// Half a request, if there is one. What is to be decided about that is decided before it is put back.
-    pub(in crate::shard::http) fn take_partial(&mut self) -> Option<PackedPartial> {
-        self.under_way.as_mut()?.partial.take()
+    pub(in crate::shard::http) fn partial(&mut self) -> Option<&mut PackedPartial> {
+        self.under_way.as_mut()?.partial.as_mut()
     }
 
     pub(in crate::shard::http) fn names_principals(&self) -> bool {

@@ -2,7 +2,8 @@
 //!
 //! What can be found out again from its bytes is: its head is read anew, and the body so far is looked through anew. So is who
 //! asks, where the credentials say so by themselves: whoever takes the request in may know more of those than who let it in. If
-//! somebody would have to be asked, what was found out at first holds, as long as the rules are the same.
+//! somebody would have to be asked, what was found out at first holds, if the rules were still the same when it left: those of
+//! the next process are taken for the same, and what was taken back meanwhile is looked at when the body is there.
 
 use std::rc::Rc;
 
@@ -133,10 +134,10 @@ impl HeadVerdict {
 }
 
 impl<U: UpperLayer> Http<U> {
-    /// `names_principals`: whoever sent it may name who asks.
+    /// Its bytes are taken if it is. `names_principals`: whoever sent it may name who asks.
     pub(in crate::shard::http) fn read_partial_again(
         &mut self,
-        packed: PackedPartial,
+        packed: &mut PackedPartial,
         names_principals: bool,
     ) -> Result<Box<Partial>, NotTaken> {
         let PackedPartial {
@@ -150,19 +151,20 @@ impl<U: UpperLayer> Http<U> {
             head_bytes_max: head_bytes.len(),
             target_bytes_max: head_bytes.len(),
         };
-        let head = parse_head(&head_bytes, 0, &any_length);
+        let head = parse_head(head_bytes, 0, &any_length);
         let head = head.ok().flatten();
         let head = head.filter(|it| it.len as usize == head_bytes.len());
         let head = head.ok_or(NotTaken::Malformed)?;
-        let fields = self.fields_of(&head, &head_bytes);
-        let view = head.view(&head_bytes);
-        let verdict = self.verdict_again(verdict, names_principals, &view, &fields)?;
+        let remaining = remaining.clone().unpack(body.len())?;
+        let fields = self.fields_of(&head, head_bytes);
+        let view = head.view(head_bytes);
+        let verdict = self.verdict_again(verdict.clone(), names_principals, &view, &fields)?;
         Ok(Box::new(Partial {
-            remaining: remaining.unpack(body.len())?,
-            scan: JsonScan::of(&body),
+            remaining,
+            scan: JsonScan::of(body),
             head,
-            head_bytes,
-            body,
+            head_bytes: std::mem::take(head_bytes),
+            body: std::mem::take(body),
             verdict,
         }))
     }

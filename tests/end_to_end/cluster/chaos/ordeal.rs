@@ -46,7 +46,7 @@ impl Ordeal {
             says_when: true,
             // Sessions are on one core, and their requests come to any.
             placement: Placement::AtRandom,
-            ..Plan::new(name.leak())
+            ..Plan::new(name.leak()).ending()
         };
         let mut fleet = plan.start();
         let world = Arc::new(World::new(seed, &mut fleet));

@@ -9,6 +9,7 @@ use super::super::node::Node;
 use super::super::redis::{Reply, ask};
 use super::super::stream::Stream;
 use super::{Person, Site, TOOLS_CHANGED, UPDATED, WATCHED, at_both_nodes};
+use crate::program::output_of;
 use crate::server::binary;
 
 at_both_nodes! {
@@ -39,11 +40,11 @@ impl Person {
 /// As the command does it.
 fn publish_to_alice(site: &Site, asked: &Node, target: &str) {
     let principal = format!("{} alice", site.known.issuer());
-    let published = Command::new(binary())
-        .args(["publish", "--admin", &asked.admin()])
-        .args(["--principal", &principal, target])
-        .output()
-        .expect("the program runs");
+    let published = output_of(
+        Command::new(binary())
+            .args(["publish", "--admin", &asked.admin()])
+            .args(["--principal", &principal, target]),
+    );
     assert!(published.status.success(), "{published:?}");
 }
 

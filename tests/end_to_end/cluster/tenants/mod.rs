@@ -22,6 +22,7 @@ use super::stream::Stream;
 use super::wait_until;
 use crate::program::scratch_folder;
 use crate::server::{App, Placement};
+use crate::waits::agent;
 
 const WATCHED: &str = "test://watched-resource";
 const UPDATED: &str = "notifications/resources/updated test://watched-resource";
@@ -198,7 +199,8 @@ impl Person {
     fn call(&self, node: &Node, session: &str, id: u32, tool: &str) -> impl Iterator<Item = Value> {
         let message = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
             "params": {"name": tool, "arguments": {"message": "Who are you?", "prompt": "Who?"}}});
-        let mut request = ureq::post(node.mcp())
+        let mut request = agent()
+            .post(node.mcp())
             .header("Content-Type", "application/json")
             .header("Accept", "application/json, text/event-stream")
             .header("Mcp-Session-Id", session);

@@ -4,7 +4,7 @@
 
 use std::io;
 use std::net::TcpStream as StdStream;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use monoio::net::TcpStream;
@@ -14,7 +14,7 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown};
 ///
 /// # Errors
 /// `WouldBlock` if it takes none now, others if the connection is broken.
-pub(super) fn send(stream: &impl AsRawFd, bytes: &[u8]) -> io::Result<usize> {
+pub(crate) fn send(stream: &impl AsRawFd, bytes: &[u8]) -> io::Result<usize> {
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
     Ok(rustix::net::send(borrow(stream), bytes, flags)?)
 }
@@ -23,7 +23,7 @@ pub(super) fn send(stream: &impl AsRawFd, bytes: &[u8]) -> io::Result<usize> {
 ///
 /// # Errors
 /// `WouldBlock` if there is nothing now, others if the connection is broken.
-pub(super) fn receive(stream: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn receive(stream: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<usize> {
     let (count, _) = rustix::net::recv(borrow(stream), buffer, RecvFlags::DONTWAIT)?;
     Ok(count)
 }
@@ -34,7 +34,7 @@ fn borrow(stream: &impl AsRawFd) -> BorrowedFd<'_> {
 }
 
 /// Whether nothing has come from the peer: no bytes, no end, no fault.
-pub(super) fn is_quiet(stream: &impl AsRawFd) -> bool {
+pub(crate) fn is_quiet(stream: &impl AsRawFd) -> bool {
     let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
     let peeked = rustix::net::recv(borrow(stream), &mut [0u8][..], flags);
     matches!(peeked, Err(rustix::io::Errno::WOULDBLOCK))
@@ -44,7 +44,7 @@ pub(super) fn is_quiet(stream: &impl AsRawFd) -> bool {
 ///
 /// # Errors
 /// The kernel's.
-pub(super) fn watch_peer(stream: &TcpStream) -> io::Result<()> {
+pub(crate) fn watch_peer(stream: &TcpStream) -> io::Result<()> {
     let borrowed = borrow(stream);
     let socket = socket2::SockRef::from(&borrowed);
     let probes = socket2::TcpKeepalive::new()
@@ -55,7 +55,7 @@ pub(super) fn watch_peer(stream: &TcpStream) -> io::Result<()> {
     socket.set_tcp_user_timeout(Some(Duration::from_secs(2)))
 }
 
-pub(super) fn shutdown(stream: &impl AsRawFd, how: std::net::Shutdown) {
+pub(crate) fn shutdown(stream: &impl AsRawFd, how: std::net::Shutdown) {
     let how = match how {
         std::net::Shutdown::Read => Shutdown::Read,
         std::net::Shutdown::Write => Shutdown::Write,
@@ -97,8 +97,30 @@ pub(crate) fn keep_to_itself(stream: &impl AsRawFd) {
     let _ = rustix::io::fcntl_setfd(borrow(stream), rustix::io::FdFlags::CLOEXEC);
 }
 
+/// Closes connections that this process was started with: the ring of the process that started it had accepted them a moment before,
+/// and nobody had marked them yet ([`keep_to_itself`]). They would stay open here for as long as this process lives. Other
+/// descriptors that it was started with may be meant for it: a lock, a file.
+pub(crate) fn close_inherited_connections() {
+    // Without /proc they stay.
+    let all = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
+    let all = all.filter_map(|it| it.ok()?.file_name().to_str()?.parse::<RawFd>().ok());
+    let all: Vec<RawFd> = all.filter(|it| *it > libc::STDERR_FILENO).collect();
+    for descriptor in all {
+        // SAFETY: the borrow ends with this round; of a descriptor that was closed meanwhile the kernel says so.
+        let open = unsafe { BorrowedFd::borrow_raw(descriptor) };
+        let flags = rustix::io::fcntl_getfd(open);
+        // What is opened here is marked from its beginning, and what is marked no program is started with.
+        let is_inherited = flags.is_ok_and(|it| !it.contains(rustix::io::FdFlags::CLOEXEC));
+        let peer = socket2::SockRef::from(&open).peer_addr();
+        if is_inherited && peer.is_ok_and(|it| it.as_socket().is_some()) {
+            // SAFETY: it is open, and nobody here owns it, since nobody here has opened it.
+            drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
+        }
+    }
+}
+
 /// Takes a connection that was just accepted, and that no operation waits for, off the ring.
-pub(super) fn off_the_ring(stream: TcpStream) -> StdStream {
+pub(crate) fn off_the_ring(stream: TcpStream) -> StdStream {
     // SAFETY: `into_raw_fd` gives up an open descriptor that nobody else owns.
     StdStream::from(unsafe { OwnedFd::from_raw_fd(stream.into_raw_fd()) })
 }
@@ -107,7 +129,7 @@ pub(super) fn off_the_ring(stream: TcpStream) -> StdStream {
 ///
 /// # Errors
 /// The driver refuses the descriptor.
-pub(super) fn on_the_ring(descriptor: OwnedFd) -> io::Result<TcpStream> {
+pub(crate) fn on_the_ring(descriptor: OwnedFd) -> io::Result<TcpStream> {
     TcpStream::from_std(StdStream::from(descriptor))
 }
 
@@ -115,38 +137,6 @@ pub(super) fn on_the_ring(descriptor: OwnedFd) -> io::Result<TcpStream> {
 ///
 /// # Errors
 /// Out of descriptors.
-pub(super) fn duplicate(stream: &impl AsRawFd) -> io::Result<OwnedFd> {
+pub(crate) fn duplicate(stream: &impl AsRawFd) -> io::Result<OwnedFd> {
     borrow(stream).try_clone_to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::TcpListener as StdListener;
-
-    use monoio::net::TcpListener;
-
-    use super::*;
-    use crate::runtime::{Driver, run_alone};
-
-    #[test]
-    fn a_connection_that_the_programs_of_this_process_inherit() {
-        let mut drivers = vec![Driver::Epoll];
-        // Where there is a ring.
-        drivers.extend(io_uring::IoUring::new(8).is_ok().then_some(Driver::Uring));
-        for driver in drivers {
-            let listener = StdListener::bind("127.0.0.1:0").expect("a free port");
-            let address = listener.local_addr().expect("it is bound");
-            let ended = run_alone(driver, async move {
-                let nonblocking = monoio::utils::is_legacy();
-                listener.set_nonblocking(nonblocking).expect("a socket");
-                let listener = TcpListener::from_std(listener).expect("a runtime");
-                let _client = StdStream::connect(address).expect("it listens");
-                let (stream, _) = listener.accept().await.expect("somebody came");
-                keep_to_itself(&stream);
-                let flags = rustix::io::fcntl_getfd(borrow(&stream)).expect("it is open");
-                assert!(flags.contains(rustix::io::FdFlags::CLOEXEC), "{driver:?}");
-            });
-            ended.expect("a runtime");
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! How the tasks of a bus, all of one thread, wake each other.
+//! How the tasks of a cluster, all of one thread, wake each other.
 
 use std::cell::Cell;
 use std::future::poll_fn;
