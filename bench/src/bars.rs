@@ -298,12 +298,18 @@ pub(crate) fn listed(results: &Value) -> Vec<Bar> {
     lists.chain(portions).collect()
 }
 
+/// What hand-overs are called whose nodes had this driver, and a board of this size.
+pub(crate) fn handover_name(driver: &str, board_mb: f64) -> String {
+    match board_mb > 0.0 {
+        true => format!("{driver}, a board of {board_mb} MB"),
+        false => driver.to_owned(),
+    }
+}
+
 pub(crate) fn handover(results: &Value) -> Vec<Bar> {
     let bars = items(results).iter().flat_map(|it| {
-        let driver = match number(it, "board_mb") {
-            Some(board) if board > 0.0 => format!("{}, a board of {board} MB", text(it, "driver")),
-            _ => text(it, "driver").to_owned(),
-        };
+        let board_mb = number(it, "board_mb").unwrap_or_default();
+        let driver = handover_name(text(it, "driver"), board_mb);
         let pause = |of: &str, most: f64, path: &str| {
             let what = format!("ms of pause, {of}, {driver}");
             Bar::goal(what, Wanted::AtMost(most), number(it, path))
@@ -316,6 +322,29 @@ pub(crate) fn handover(results: &Value) -> Vec<Bar> {
         ]
     });
     bars.collect()
+}
+
+/// A client of a node that was killed hears again so soon, its own pause of a second with it.
+const HEARS_WITHIN_MS: f64 = 3_000.0;
+
+pub(crate) fn takeover(results: &Value) -> Vec<Bar> {
+    let counts = &results["counts"];
+    if counts.is_null() {
+        return Vec::new();
+    }
+    let none = |what: &str, name: &str| {
+        Bar::goal(what.to_owned(), Wanted::AtMost(0.0), number(counts, name))
+    };
+    vec![
+        none("sessions lost with a node that is killed", "lost"),
+        none("`initialize` sent again", "initialized_again"),
+        none("clients that hear no more", "silent"),
+        Bar::goal(
+            "ms from the kill to the next notification, most".to_owned(),
+            Wanted::AtMost(HEARS_WITHIN_MS),
+            number(results, "all/heard/max_us").map(|us| us / 1_000.0),
+        ),
+    ]
 }
 
 /// None, within noise: two standard errors, or a byte.

@@ -125,20 +125,25 @@ pub(crate) fn own_cpu_ns() -> u64 {
 
 /// CPU time of this process, and of its children that have ended and theirs.
 pub(crate) fn own_and_childrens_cpu_ns() -> Outcome<u64> {
-    let text = fs::read_to_string("/proc/self/stat")?;
-    // The name of the program, in parentheses, could have spaces.
-    let (_, fields) = text.rsplit_once(')').ok_or(UNKNOWN_STAT)?;
-    let ticks = fields.split_whitespace().skip(11).take(4);
-    let ticks: Vec<u64> = ticks.filter_map(|it| it.parse().ok()).collect();
-    match ticks[..] {
-        [user, system, childrens_user, childrens_system] => {
-            Ok((user + system + childrens_user + childrens_system) * TICK_NS)
-        }
-        _ => Err(UNKNOWN_STAT.into()),
-    }
+    Ok(ticks("self")?.iter().sum::<u64>() * TICK_NS)
 }
 
-const UNKNOWN_STAT: &str = "/proc/self/stat has another form than is known";
+/// CPU time of a process by itself, with that of its threads that have ended, in whole ticks.
+pub(crate) fn own_cpu_ns_of(process: u32) -> Outcome<u64> {
+    let [user, system, ..] = ticks(&process.to_string())?;
+    Ok((user + system) * TICK_NS)
+}
+
+/// User and system, of a process and of its children that have ended.
+fn ticks(process: &str) -> Outcome<[u64; 4]> {
+    const UNKNOWN: &str = "/proc/…/stat has another form than is known";
+    let text = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The name of the program, in parentheses, could have spaces.
+    let (_, fields) = text.rsplit_once(')').ok_or(UNKNOWN)?;
+    let ticks = fields.split_whitespace().skip(11).take(4);
+    let ticks: Vec<u64> = ticks.filter_map(|it| it.parse().ok()).collect();
+    ticks.try_into().map_err(|_| UNKNOWN.into())
+}
 
 /// Memory of a process, and of all that it started, that is backed by pages now, bytes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -151,10 +156,20 @@ pub(crate) struct Memory {
 
 /// What the kernel keeps in small pieces, for everybody: sockets, files, and what belongs to them.
 pub(crate) fn kernel_objects_bytes() -> Outcome<u64> {
-    let text = fs::read_to_string("/proc/meminfo")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Slab:"));
+    bytes_of("/proc/meminfo", "Slab:")
+}
+
+/// The most that a process had at once since it began.
+pub(crate) fn peak_memory(process: u32) -> Outcome<u64> {
+    bytes_of(&format!("/proc/{process}/status"), "VmHWM:")
+}
+
+/// A line of one of the kernel's files, which has kilobytes.
+fn bytes_of(file: &str, name: &str) -> Outcome<u64> {
+    let text = fs::read_to_string(file)?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
     let number = line.and_then(|line| line.split_whitespace().next());
-    let number = number.ok_or("/proc/meminfo has no Slab")?;
+    let number = number.ok_or_else(|| format!("{file} has no {name}"))?;
     Ok(number.parse::<u64>()? * 1024)
 }
 

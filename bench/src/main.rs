@@ -35,6 +35,7 @@ use clap::{Parser, Subcommand};
 use self::scenarios::{
     all, authenticated, burst, churn, cores, counted, disturbed, fanout as fan_out, forwarding,
     greedy, growth, handover, idle, ladder, leaving, listed, observed, peers, requests, stalled,
+    takeover,
 };
 
 /// What can go wrong ends a run, with a sentence.
@@ -44,7 +45,7 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 ///
 /// Needs two CPUs that are otherwise idle: servers run on the first, clients on the second. Nothing but this machine is
 /// ever contacted, but for the registries that `peers` and `requests` install from the first time. Without a scenario all
-/// of them run, in about three quarters of an hour; with `all --quick` in about seven minutes.
+/// of them run; with `all --quick` in a fraction of the time.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -102,8 +103,13 @@ enum Scenario {
     /// A node that goes on in a new process: whether any client notices, and how long nobody is served
     ///
     /// Thousands of streams of both eras, slow readers, short connections and requests in pieces; a chain of hand-overs on each
-    /// driver. Takes about two minutes.
+    /// driver.
     Handover(handover::HandoverOptions),
+    /// A node that is killed: whether a session is lost that another node takes over, and when its client hears again
+    ///
+    /// Starts three nodes and a Redis, which tests/setup brings. The node that has all clients is killed, again and again; they go
+    /// to the next one after a pause, with the same session.
+    Takeover(takeover::TakeoverOptions),
     /// Another node's session: the cost of a request and of a stream that are passed on
     ///
     /// Starts two nodes and a Redis, which tests/setup brings.
@@ -163,6 +169,7 @@ impl Scenario {
             Scenario::Cores(options) => cores::run(options),
             Scenario::Leaving(options) => leaving::run(options),
             Scenario::Handover(options) => handover::run(options),
+            Scenario::Takeover(options) => takeover::run(options),
             Scenario::Forwarding(options) => forwarding::run(options),
             Scenario::Growth(options) => growth::run(options),
             Scenario::Peers(options) => peers::run(options),

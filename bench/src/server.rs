@@ -269,8 +269,19 @@ impl Server {
         }
     }
 
+    /// `kill -9`: it has no time for anything.
+    pub(crate) fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// Ends the process: asked first, then made to.
     fn stop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            // Its number may be another process's by now.
+            return;
+        }
         self.terminate();
         let asked = Instant::now();
         while matches!(self.child.try_wait(), Ok(None)) {

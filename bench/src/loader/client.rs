@@ -93,21 +93,27 @@ pub(super) struct Progress {
 /// for a free one as it fills.
 const CONNECTIONS_PER_ADDRESS: usize = 8_000;
 
+/// Of the `index`th client, not connected yet.
+pub(crate) fn socket_of(target: SocketAddr, index: usize) -> Outcome<Socket> {
+    assert!(
+        target.ip().is_loopback(),
+        "only this machine is ever contacted"
+    );
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    // Of this server's clients alone: two loaders that bind ports of one address would search past each other's.
+    let other_address = u8::try_from(index / CONNECTIONS_PER_ADDRESS)?;
+    if other_address > 0 {
+        let [high, low] = target.port().to_be_bytes();
+        let source = Ipv4Addr::new(127, other_address, high, low);
+        socket.bind(&SocketAddr::from((source, 0)).into())?;
+    }
+    Ok(socket)
+}
+
 impl Client {
     /// Connects and sends the first request. `index` chooses the source address.
     pub(super) fn connect(index: usize, way: &Way, token: Option<Box<str>>) -> Outcome<Self> {
-        assert!(
-            way.target.ip().is_loopback(),
-            "only this machine is ever contacted"
-        );
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        // Of this server's clients alone: two loaders that bind ports of one address would search past each other's.
-        let other_address = u8::try_from(index / CONNECTIONS_PER_ADDRESS)?;
-        if other_address > 0 {
-            let [high, low] = way.target.port().to_be_bytes();
-            let source = Ipv4Addr::new(127, other_address, high, low);
-            socket.bind(&SocketAddr::from((source, 0)).into())?;
-        }
+        let socket = socket_of(way.target, index)?;
         socket.connect(&way.target.into())?;
         let socket = TcpStream::from(socket);
         socket.set_nonblocking(true)?;

@@ -11,7 +11,7 @@ pub(crate) mod http;
 pub(crate) mod pace;
 pub(crate) mod process;
 pub(crate) mod protocol;
-mod sse;
+pub(crate) mod sse;
 
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
@@ -24,6 +24,7 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use serde::{Deserialize, Serialize};
 
 use self::admin::Admin;
+pub(crate) use self::client::socket_of;
 use self::client::{Client, Way};
 use self::protocol::{NEEDLE, Protocol};
 use crate::Outcome;
@@ -103,9 +104,9 @@ const DELIVERED_WITHIN: Duration = Duration::from_secs(10);
 /// The kernel doubles it.
 const STALLED_RECEIVE_BYTES: usize = 4096;
 const SCRATCH_BYTES: usize = 64 * 1024;
-const READY_MAX: usize = 1024;
+pub(crate) const READY_MAX: usize = 1024;
 
-type Ready = [MaybeUninit<Event>; READY_MAX];
+pub(crate) type Ready = [MaybeUninit<Event>; READY_MAX];
 
 impl Loader {
     /// Clients subscribe to `topics` topics, and `admin` publishes all of them at once.
@@ -342,7 +343,12 @@ fn client_index(event: &Event) -> Option<usize> {
     (data.u64() != ADMIN).then(|| data.u64() as usize)
 }
 
-fn wait<'a>(epoll: &OwnedFd, ready: &'a mut Ready, at_most: Duration) -> Outcome<&'a [Event]> {
+/// Whoever is ready by then.
+pub(crate) fn wait<'a>(
+    epoll: &OwnedFd,
+    ready: &'a mut Ready,
+    at_most: Duration,
+) -> Outcome<&'a [Event]> {
     let timeout = Timespec {
         tv_sec: at_most.as_secs() as i64,
         tv_nsec: i64::from(at_most.subsec_nanos()),

@@ -96,6 +96,15 @@ pub(crate) mod legacy {
         super::get(host, &super::in_session(session))
     }
 
+    /// What came after the event with this id; all if it is empty.
+    pub(crate) fn resume(host: &str, session: &str, last_id: &str) -> String {
+        let after = match last_id {
+            "" => String::new(),
+            last_id => format!("Last-Event-ID: {last_id}\r\n"),
+        };
+        super::get(host, &(super::in_session(session) + &after))
+    }
+
     pub(crate) fn delete(host: &str, session: &str) -> String {
         let fields = super::in_session(session);
         let path = super::path();

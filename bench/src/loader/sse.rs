@@ -1,11 +1,35 @@
-//! Counts the events of one stream that say a certain thing, however the bytes are cut.
+//! Lines of a stream, and the events of one that say a certain thing, however the bytes are cut.
 
 use memchr::memmem::Finder;
 
+/// Lines without their ends.
 #[derive(Default)]
-pub(crate) struct EventCounter {
+pub(crate) struct Lines {
     /// The start of a line whose end has not come yet.
     partial: Vec<u8>,
+}
+
+impl Lines {
+    /// Takes each line that ends in `input`.
+    pub(crate) fn feed(&mut self, mut input: &[u8], mut take: impl FnMut(&[u8])) {
+        while let Some(end) = memchr::memchr(b'\n', input) {
+            let (line, rest) = (&input[..end], &input[end + 1..]);
+            input = rest;
+            if self.partial.is_empty() {
+                take(line);
+            } else {
+                let mut whole = std::mem::take(&mut self.partial);
+                whole.extend_from_slice(line);
+                take(&whole);
+            }
+        }
+        self.partial.extend_from_slice(input);
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct EventCounter {
+    lines: Lines,
     /// A data line of the current event holds the needle.
     found: bool,
 }
@@ -13,33 +37,22 @@ pub(crate) struct EventCounter {
 impl EventCounter {
     /// How many events that end in `input` have a data line with the needle in it. Comments, ids and events that say
     /// something else count nothing.
-    pub(crate) fn feed(&mut self, mut input: &[u8], needle: &Finder<'_>) -> u64 {
+    pub(crate) fn feed(&mut self, input: &[u8], needle: &Finder<'_>) -> u64 {
+        let EventCounter { lines, found } = self;
         let mut count = 0;
-        while let Some(end) = memchr::memchr(b'\n', input) {
-            let (line, rest) = (&input[..end], &input[end + 1..]);
-            input = rest;
-            let ended = if self.partial.is_empty() {
-                self.line(line, needle)
-            } else {
-                let mut whole = std::mem::take(&mut self.partial);
-                whole.extend_from_slice(line);
-                self.line(&whole, needle)
-            };
-            count += u64::from(ended);
-        }
-        self.partial.extend_from_slice(input);
+        lines.feed(input, |line| count += u64::from(ends(line, found, needle)));
         count
     }
+}
 
-    /// True if this line ends an event that counts.
-    fn line(&mut self, line: &[u8], needle: &Finder<'_>) -> bool {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.is_empty() {
-            return std::mem::take(&mut self.found);
-        }
-        self.found |= line.starts_with(b"data:") && needle.find(line).is_some();
-        false
+/// True if this line ends an event that counts.
+fn ends(line: &[u8], found: &mut bool, needle: &Finder<'_>) -> bool {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.is_empty() {
+        return std::mem::take(found);
     }
+    *found |= line.starts_with(b"data:") && needle.find(line).is_some();
+    false
 }
 
 #[cfg(test)]

@@ -15,13 +15,14 @@ pub(super) enum Figure {
 type Make = fn(&Reading) -> Outcome<Option<Figure>>;
 
 /// By the names of their files.
-pub(super) const FIGURES: [(&str, Make); 6] = [
+pub(super) const FIGURES: [(&str, Make); 7] = [
     ("fanout-last-receipt", last_receipt),
     ("cpu-per-event", cpu_per_event),
     ("memory-per-stream", memory),
     ("requests-per-second", requests),
     ("rate-ladder", ladder),
     ("leaving", leaving),
+    ("takeover", takeover),
 ];
 
 fn last_receipt(record: &Reading) -> Outcome<Option<Figure>> {
@@ -115,6 +116,56 @@ fn leaving(record: &Reading) -> Outcome<Option<Figure>> {
         y: "streams that end in this second".to_owned(),
         x_is_logarithmic: false,
         series: series.collect(),
+    }))
+}
+
+/// How long clients hear nothing after each kill of their node.
+fn takeover(record: &Reading) -> Outcome<Option<Figure>> {
+    let results = record.results("takeover")?;
+    let parts = [
+        (
+            "half, from kill to notification",
+            "ways/heard/p50_us",
+            OURS,
+            false,
+        ),
+        (
+            "99 %, from kill to notification",
+            "ways/heard/p99_us",
+            OURS,
+            true,
+        ),
+        (
+            "half, from request to stream",
+            "ways/answered/p50_us",
+            PEERS,
+            false,
+        ),
+        (
+            "99 %, from request to stream",
+            "ways/answered/p99_us",
+            PEERS,
+            true,
+        ),
+    ];
+    let series = parts.map(|(name, field, colour, dashed)| {
+        let kills = (1..).zip(items(&results["kills"]));
+        let points =
+            kills.filter_map(|(kill, it)| Some((f64::from(kill), number(it, field)? / 1000.0)));
+        Series {
+            name: name.to_owned(),
+            colour,
+            dashed,
+            points: points.collect(),
+        }
+    });
+    let clients = number(&results, "clients").unwrap_or(0.0);
+    Ok(lines(Lines {
+        caption: format!("A node with {clients} clients is killed, and another one takes over"),
+        x: "kill".to_owned(),
+        y: "milliseconds".to_owned(),
+        x_is_logarithmic: false,
+        series: series.into(),
     }))
 }
 

@@ -19,6 +19,7 @@ pub(super) fn of(record: &Reading) -> Outcome<Vec<Bar>> {
         bars::listed(&of("listed")?),
         bars::churn(&of("churn")?),
         bars::handover(&of("handover")?),
+        bars::takeover(&of("takeover")?),
         bars::ladder(&of("ladder")?),
     ];
     Ok(bars.into_iter().flatten().collect())

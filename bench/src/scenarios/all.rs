@@ -30,7 +30,7 @@ pub(crate) struct AllOptions {
 }
 
 pub(crate) fn run(options: &AllOptions) -> Outcome<()> {
-    if options.wants("forwarding") {
+    if options.wants("forwarding") || options.wants("takeover") {
         // Better told now than in an hour.
         redis::present()?;
     }

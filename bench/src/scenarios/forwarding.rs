@@ -5,7 +5,6 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -14,13 +13,14 @@ use clap::builder::ArgPredicate;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::cluster::{Cluster, MEET};
 use super::{Common, SPARE_FILES, progress, session};
 use crate::Outcome;
 use crate::loader::asker::Askers;
 use crate::loader::protocol::legacy;
 use crate::record::Record;
-use crate::redis::{self, Redis};
-use crate::server::{Program, Server, Setup};
+use crate::redis;
+use crate::server::Server;
 use crate::stats::{Times, histogram};
 use crate::table::{Table, thousands};
 
@@ -69,12 +69,8 @@ struct Asked {
     cpu_us_per_request: f64,
 }
 
-/// What both nodes know and nobody else.
-const SECRET: &str = "the nodes of one bench share this";
 /// Until what was needed for a moment is freed.
 const SETTLE: Duration = Duration::from_millis(500);
-/// Until each node has heard of the other.
-const MEET: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(options: &ForwardingOptions) -> Outcome<()> {
     redis::present()?;
@@ -85,51 +81,14 @@ pub(crate) fn run(options: &ForwardingOptions) -> Outcome<()> {
         return Err("--few must be less than --many".into());
     }
     let record = Record::begin("forwarding", options)?;
-    let redis = Redis::start()?;
-    let secret = secret_file()?;
-    let node = |name| start(&program, name, &redis, &secret);
-    let (owner, other) = (node("owner")?, node("other")?);
-    std::fs::remove_file(&secret)?;
+    let cluster = Cluster::start(&program, &[])?;
+    let (owner, other) = (cluster.node("owner")?, cluster.node("other")?);
     sleep(MEET);
     let results = measure(options, &owner, &other)?;
     // What runs on would count as a stranger: the record knows of children that have ended.
     drop((owner, other));
-    drop(redis);
+    drop(cluster);
     record.end(&results, &tables(&results))
-}
-
-fn start(
-    program: &Program,
-    name: &str,
-    redis: &Redis,
-    secret: &std::path::Path,
-) -> Outcome<Server> {
-    let (url, secret) = (redis.url(), secret.display().to_string());
-    let arguments = [
-        "--node",
-        name,
-        "--redis",
-        &url,
-        "--peer-secret-file",
-        &secret,
-        "--drain-notice",
-        "0s",
-        "--drain-window",
-        "0s",
-    ];
-    Server::start_with(
-        program,
-        &Setup {
-            arguments: &arguments,
-            ..Setup::default()
-        },
-    )
-}
-
-fn secret_file() -> Outcome<PathBuf> {
-    let path = std::env::temp_dir().join(format!("pinfold-bench-{}", std::process::id()));
-    std::fs::write(&path, SECRET)?;
-    Ok(path)
 }
 
 fn measure(options: &ForwardingOptions, owner: &Server, other: &Server) -> Outcome<Results> {

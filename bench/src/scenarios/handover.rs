@@ -118,14 +118,11 @@ struct OfDriver {
 
 impl OfDriver {
     fn name(&self) -> String {
-        match self.board_mb {
-            0 => self.driver.clone(),
-            board => format!("{}, a board of {board} MB", self.driver),
-        }
+        bars::handover_name(&self.driver, self.board_mb as f64)
     }
 }
 
-/// The kernel has descriptors under way beside those of a process.
+/// From SIGTERM on. Who takes longer is killed.
 const ENDS_WITHIN: Duration = Duration::from_secs(10);
 
 impl HandoverOptions {

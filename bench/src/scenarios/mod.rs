@@ -7,6 +7,7 @@ pub(crate) mod all;
 pub(crate) mod authenticated;
 pub(crate) mod burst;
 pub(crate) mod churn;
+mod cluster;
 pub(crate) mod cores;
 pub(crate) mod counted;
 pub(crate) mod disturbed;
@@ -24,6 +25,7 @@ pub(crate) mod peers;
 pub(crate) mod requests;
 mod session;
 pub(crate) mod stalled;
+pub(crate) mod takeover;
 mod wrk;
 
 use std::path::PathBuf;
@@ -37,7 +39,7 @@ use crate::machine::{LOADER_CPU, pin_to, raise_open_files};
 use crate::server::Program;
 
 /// Those that matter most come first.
-pub(crate) const SCENARIOS: [&str; 19] = [
+pub(crate) const SCENARIOS: [&str; 20] = [
     "fanout",
     "peers",
     "requests",
@@ -55,6 +57,7 @@ pub(crate) const SCENARIOS: [&str; 19] = [
     "cores",
     "leaving",
     "handover",
+    "takeover",
     "forwarding",
     "growth",
 ];

@@ -73,6 +73,7 @@ impl Rig {
                 origins: Vec::new(),
             },
             cluster: None,
+            adoption: false,
             server_info: Arc::new(handler.server_info()),
             card: None,
             accepts: Box::new(|uri| Ok(Some(uri.into()))),

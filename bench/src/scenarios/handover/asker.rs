@@ -1,15 +1,15 @@
 //! Connections that ask while the node is handed over: short ones, steady ones, and those whose requests arrive in pieces.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
-
-use socket2::{Domain, Socket, Type};
 
 use super::faults::Faults;
 use crate::Outcome;
-use crate::loader::http::{Head, ResponseReader, Sink};
+use crate::loader::asker::Answer;
+use crate::loader::http::ResponseReader;
 use crate::loader::protocol::{Protocol, legacy};
+use crate::loader::socket_of;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Manner {
@@ -25,7 +25,7 @@ pub(super) struct Asker {
     pub(super) socket: TcpStream,
     manner: Manner,
     reader: ResponseReader,
-    answer: Status,
+    answer: Answer,
     pieces: Vec<Vec<u8>>,
     next: usize,
     /// None: nothing is under way.
@@ -33,17 +33,6 @@ pub(super) struct Asker {
     not_before: Instant,
     /// Hand-overs that there were when the last piece was sent.
     hand_overs: usize,
-}
-
-#[derive(Default)]
-struct Status(u16);
-
-impl Sink for Status {
-    fn head(&mut self, head: Head) {
-        self.0 = head.status;
-    }
-
-    fn body(&mut self, _: &[u8]) {}
 }
 
 /// What one read came to.
@@ -56,26 +45,9 @@ pub(super) enum Heard {
 }
 
 const PAUSE: Duration = Duration::from_millis(5);
-/// From one source address; then the next one's ports are taken.
-const CONNECTIONS_PER_ADDRESS: usize = 8_000;
-
-/// A connection from the `index`th client.
-pub(super) fn connect(target: SocketAddr, index: usize) -> Outcome<Socket> {
-    assert!(
-        target.ip().is_loopback(),
-        "only this machine is ever contacted"
-    );
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    let other_address = u8::try_from(1 + index / CONNECTIONS_PER_ADDRESS)?;
-    let [high, low] = target.port().to_be_bytes();
-    let source = Ipv4Addr::new(127, other_address, high, low);
-    socket.bind(&SocketAddr::from((source, 0)).into())?;
-    Ok(socket)
-}
-
 impl Asker {
     pub(super) fn connect(target: SocketAddr, index: usize, manner: Manner) -> Outcome<Asker> {
-        let socket = connect(target, index)?;
+        let socket = socket_of(target, index)?;
         socket.connect(&target.into())?;
         let socket = TcpStream::from(socket);
         socket.set_nodelay(true)?;
@@ -90,7 +62,7 @@ impl Asker {
             socket,
             manner,
             reader: ResponseReader::default(),
-            answer: Status::default(),
+            answer: Answer::default(),
             pieces: pieces_of(&request, manner)?,
             next: 0,
             asked: None,
@@ -148,9 +120,9 @@ impl Asker {
             Ok((_, false)) => return Heard::Nothing,
             _ => return broken(faults, "an answer could not be understood".to_owned()),
         }
-        if !(200..300).contains(&self.answer.0) {
+        if let Err(fault) = std::mem::take(&mut self.answer).expect_success() {
             faults.requests_failed += 1;
-            faults.say(format!("a request was answered {}", self.answer.0));
+            faults.say(fault.to_string());
         }
         let Some(asked) = self.asked.take() else {
             return broken(faults, "an answer to half a request".to_owned());

@@ -6,16 +6,16 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use serde::Serialize;
 
-use super::asker::{self, Asker, Heard, Manner};
+use super::asker::{Asker, Heard, Manner};
 use super::faults::Faults;
 use super::operator::{Shared, ms};
 use super::stream::Stream;
 use super::{ERAS, HandoverOptions};
 use crate::Outcome;
+use crate::loader::{self, READY_MAX};
 
 pub(super) struct Crowd<'a> {
     options: &'a HandoverOptions,
@@ -68,7 +68,6 @@ const SLOW_FOR: Duration = Duration::from_millis(150);
 const AFTER: Duration = Duration::from_millis(300);
 /// No event for so long means that none is on its way.
 const QUIET: Duration = Duration::from_secs(5);
-const READY_MAX: usize = 1024;
 
 impl<'a> Crowd<'a> {
     pub(super) fn open(target: SocketAddr, options: &'a HandoverOptions) -> Outcome<Crowd<'a>> {
@@ -127,7 +126,7 @@ impl<'a> Crowd<'a> {
     fn open_stream(&mut self) -> Outcome<()> {
         let index = self.streams.len();
         let is_slow = index < self.options.slow;
-        let socket = asker::connect(self.target, index)?;
+        let socket = loader::socket_of(self.target, index)?;
         if is_slow {
             socket.set_recv_buffer_size(SLOW_RECEIVE_BYTES)?;
         }
@@ -337,14 +336,8 @@ impl<'a> Crowd<'a> {
 
     fn wait(&self, at_most: Duration) -> Outcome<Vec<usize>> {
         let mut ready = [const { MaybeUninit::uninit() }; READY_MAX];
-        let timeout = Timespec::try_from(at_most)?;
-        match epoll::wait(&self.epoll, &mut ready[..], Some(&timeout)) {
-            Ok((events, _)) => {
-                let indexes = events.iter().map(|it| { it.data }.u64() as usize);
-                Ok(indexes.collect())
-            }
-            Err(rustix::io::Errno::INTR) => Ok(Vec::new()),
-            Err(fault) => Err(fault.into()),
-        }
+        let events = loader::wait(&self.epoll, &mut ready, at_most)?;
+        let indexes = events.iter().map(|it| { it.data }.u64() as usize);
+        Ok(indexes.collect())
     }
 }

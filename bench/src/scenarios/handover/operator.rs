@@ -1,6 +1,5 @@
 //! Who publishes and who asks for hand-overs, each on a thread of its own. What they say to the crowd is counted here.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use super::stream::{SLOW_AT_ONCE, SLOW_TOPICS, TOPICS};
 use crate::Outcome;
 use crate::loader::admin::Admin;
 use crate::loader::protocol::uri;
+use crate::machine;
 
 #[derive(Default)]
 pub(super) struct Shared {
@@ -171,7 +171,7 @@ pub(super) fn hand_over(
             Err(fault) => {
                 faults.refusals += 1;
                 faults.say(fault.to_string());
-                find_successor(shared);
+                find_successor(admin, shared);
             }
         }
         shared.done.fetch_add(1, SeqCst);
@@ -181,20 +181,20 @@ pub(super) fn hand_over(
     (all, faults)
 }
 
-/// Of whom nothing was heard: whoever is left without its parent is a child of this process.
-fn find_successor(shared: &Shared) {
-    let old = shared.process.load(SeqCst);
+/// Of whom nothing was heard: the node says who serves.
+fn find_successor(admin: SocketAddr, shared: &Shared) {
     // Its connections end before it does.
     std::thread::sleep(BETWEEN);
-    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten();
-    let children = tasks.flatten().filter_map(|task| {
-        let children = fs::read_to_string(task.path().join("children")).ok()?;
-        let children = children.split_whitespace();
-        children.filter_map(|it| it.parse::<u32>().ok()).max()
-    });
-    if let Some(new) = children.max().filter(|&it| it > old) {
-        shared.process.store(new, SeqCst);
+    if let Ok(serving) = serving(admin) {
+        shared.process.store(serving, SeqCst);
     }
+}
+
+fn serving(admin: SocketAddr) -> Outcome<u32> {
+    let mut connection = Admin::connect(admin, "")?;
+    let node: Value = serde_json::from_slice(connection.read("GET /node")?)?;
+    let pid = node["pid"].as_u64().ok_or("a node without a process")?;
+    Ok(u32::try_from(pid)?)
 }
 
 fn hand_over_once(admin: SocketAddr, shared: &Shared) -> Outcome<HandOver> {
@@ -240,16 +240,9 @@ struct Usage {
 
 impl Usage {
     fn of(process: u32) -> Outcome<Usage> {
-        let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-        let (_, fields) = stat.rsplit_once(')').ok_or("a process without a name")?;
-        let ticks = fields.split_whitespace().skip(11).take(2);
-        let ticks: u64 = ticks.filter_map(|it| it.parse::<u64>().ok()).sum();
-        let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-        let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|it| it.split_whitespace().next()?.parse::<u64>().ok());
         Ok(Usage {
-            cpu_ms: ticks as f64 * 10.0,
-            peak: kib.ok_or("a process without memory")? * 1024,
+            cpu_ms: machine::own_cpu_ns_of(process)? as f64 / 1e6,
+            peak: machine::peak_memory(process)?,
         })
     }
 }

@@ -11,6 +11,7 @@ use super::sequence::Sequence;
 use crate::Outcome;
 use crate::loader::http::{Head, ResponseReader, Sink};
 use crate::loader::protocol::Protocol;
+use crate::loader::sse::Lines;
 
 /// Published in turn to every stream, one in each publication: so many that one is not published again before everybody has it.
 pub(super) const TOPICS: u32 = 8;
@@ -28,7 +29,7 @@ pub(super) struct Stream {
     step: usize,
     status: u16,
     pub(super) is_open: bool,
-    line: Vec<u8>,
+    lines: Lines,
     event: Event,
     /// Made so far, with the one that is being made.
     publishing: u64,
@@ -144,7 +145,7 @@ impl Stream {
             step: 0,
             status: 0,
             is_open: false,
-            line: Vec::new(),
+            lines: Lines::default(),
             event: Event::default(),
             publishing: 0,
             seen: Seen::default(),
@@ -229,22 +230,13 @@ impl Sink for Stream {
         self.is_open = last && head.status == 200 && head.event_stream;
     }
 
-    fn body(&mut self, mut bytes: &[u8]) {
+    fn body(&mut self, bytes: &[u8]) {
         if !self.is_open {
             return;
         }
-        while let Some(end) = memchr::memchr(b'\n', bytes) {
-            let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
-            bytes = rest;
-            if self.line.is_empty() {
-                self.take_line(line);
-            } else {
-                let mut whole = std::mem::take(&mut self.line);
-                whole.extend_from_slice(line);
-                self.take_line(&whole);
-            }
-        }
-        self.line.extend_from_slice(bytes);
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.feed(bytes, |line| self.take_line(line));
+        self.lines = lines;
     }
 }
 
