@@ -264,6 +264,44 @@ mod tests {
         assert!(announced(&emptied), "Redis was emptied meanwhile");
     }
 
+    fn beaten(incarnation: u64, beats: u64) -> FoundRecord<NodeRecord> {
+        let FoundRecord::Record(it) = record(incarnation) else {
+            unreachable!("it is one");
+        };
+        FoundRecord::Record(NodeRecord { beats, ..it })
+    }
+
+    /// It has what it had saved once: an earlier heartbeat, or the process before this one.
+    #[test]
+    fn a_redis_that_went_back_to_what_it_had_saved() {
+        for (connection, saved) in [(1, beaten(OWN, 1)), (2, beaten(OWN, 1)), (2, beaten(3, 8))] {
+            let (mut heartbeat, now) = start();
+            heartbeat.beat(now, 1, (OWN, 1), &FoundRecord::Nothing);
+            let later = now + MEMORY_TRUSTED_AFTER;
+            heartbeat.beat(later, 1, (OWN, 2), &beaten(OWN, 1));
+            assert_eq!(heartbeat.forgot_at(), None);
+            assert!(heartbeat.trusts_absence(later) && heartbeat.has_heard_all(later));
+            let back = heartbeat.beat(later, connection, (OWN, 3), &saved);
+            assert!(announced(&back), "{connection} {saved:?}");
+            assert_eq!(heartbeat.forgot_at(), Some(later), "{connection} {saved:?}");
+            assert!(!heartbeat.trusts_absence(later) && !heartbeat.has_heard_all(later));
+        }
+    }
+
+    #[test]
+    fn a_beat_that_redis_did_not_take_before_the_next_one() {
+        let (mut heartbeat, now) = start();
+        heartbeat.beat(now, 1, (OWN, 1), &FoundRecord::Nothing);
+        heartbeat.beat(now, 1, (OWN, 2), &beaten(OWN, 1));
+        assert!(!announced(&heartbeat.beat(
+            now,
+            1,
+            (OWN, 3),
+            &beaten(OWN, 2)
+        )));
+        assert_eq!(heartbeat.forgot_at(), None);
+    }
+
     #[test]
     fn two_processes_of_one_name_are_told_from_one_that_came_again() {
         let (mut heartbeat, now) = start();

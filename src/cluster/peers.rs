@@ -190,10 +190,19 @@ impl Peers {
         }
     }
 
-    /// For the process that goes on for this one.
-    pub(super) fn records(&self) -> Vec<NodeRecord> {
+    /// For the process that goes on for this one. None: nobody has looked yet.
+    pub(super) fn records(&self) -> Option<Vec<NodeRecord>> {
         let known = self.known.values().filter(|it| !it.is_replaced);
-        known.map(|it| it.record.clone()).collect()
+        let records = || known.map(|it| it.record.clone()).collect();
+        self.is_read.then(records)
+    }
+
+    /// Goes on with those of the process before.
+    pub(super) fn resume(&mut self, records: Option<Vec<NodeRecord>>) {
+        if let Some(records) = records {
+            let named = |it: NodeRecord| Some((it.process()?, it));
+            self.read_index(records.into_iter().filter_map(named).collect(), false);
+        }
     }
 
     /// A heartbeat is due that was not found at `looked_at`, when all were looked for: it is worth while to look again
@@ -441,6 +450,31 @@ mod tests {
         );
         assert_eq!(found(&mut peers, 5, false), PeerState::Alive);
         assert_eq!(found(&mut peers, 6, true), PeerState::Draining);
+    }
+
+    /// One that takes this for "nobody is there" relies on itself alone.
+    #[test]
+    fn an_index_that_nobody_has_read_yet() {
+        let own = NodeName::new("a").unwrap();
+        let mut peers = Peers::default();
+        assert_eq!((peers.records(), peers.knows_adopters(own)), (None, None));
+        let mut after = Peers::default();
+        after.resume(peers.records());
+        assert_eq!(after.knows_adopters(own), None, "nor has the next one");
+        peers.read_index(Vec::new(), false);
+        assert_eq!(peers.knows_adopters(own), Some(false));
+        let adopter = NodeRecord {
+            adopts: true,
+            address: Some("10.0.0.2:8080".parse().unwrap()),
+            ..record(1)
+        };
+        for (found, knows) in [(Vec::new(), false), (vec![(process(1), adopter)], true)] {
+            peers.read_index(found, false);
+            let mut after = Peers::default();
+            after.resume(peers.records());
+            assert_eq!(after.knows_adopters(own), Some(knows));
+            assert_eq!(after.adopters(own), peers.adopters(own));
+        }
     }
 
     #[test]

@@ -53,8 +53,8 @@ pub(crate) struct PresenceState {
     pub(super) adopted: Vec<String>,
     /// None: nobody relies on one.
     pub(super) lease: Option<LeaseState>,
-    /// The other nodes, as Redis had them last: who is asked for pledges.
-    pub(super) others: Vec<NodeRecord>,
+    /// The other nodes, as Redis had them last: who is asked for pledges. None: nobody has looked yet, which is not to be alone.
+    pub(super) others: Option<Vec<NodeRecord>>,
     /// None: nothing is known of what the process before took over.
     pub(super) pledges: Option<PledgesState>,
 }
@@ -127,10 +127,8 @@ impl ClusterContext {
         if let Some(state) = heartbeat {
             *self.heartbeat.borrow_mut() = Heartbeat::resumed(now, state);
         }
-        let others = others.into_iter();
-        let others = others.filter_map(|it| Some((it.process()?, it)));
         let mut peers = self.peers.borrow_mut();
-        peers.read_index(others.collect(), false);
+        peers.resume(others);
         if let Some(state) = lease {
             let mut lease = NodeLease::resumed(now, state);
             lease.know_others(peers.knows_adopters(self.node));

@@ -218,6 +218,30 @@ mod tests {
         }
     }
 
+    /// A pledge may be given by whichever process is there, and nothing else may be asked of it so.
+    #[test]
+    fn a_question_for_any_process_that_is_not_for_a_pledge() {
+        let asked = |target: &str, method, process| {
+            let question = PeerQuestion {
+                method,
+                target: target.into(),
+                ..question()
+            };
+            let request = key(b"one secret").request(&question, (node(OWN), process), "10.0.0.2");
+            let read = read(&request.expect("a method"), b"one secret", (node(OWN), 9));
+            assert!(read.is_none() || read == Some(question));
+            read.is_some()
+        };
+        let pledge = "/pledge?beat_ms=1&lapsed=0";
+        assert!(asked(pledge, Method::Post, 0));
+        assert!(!asked(pledge, Method::Post, 9), "of one process alone");
+        assert!(!asked(pledge, Method::Delete, 0));
+        for target in ["/sessions", "/pledges", "/pledge/", "/sessions?x=/pledge"] {
+            assert!(!asked(target, Method::Post, 0), "{target}");
+            assert!(asked(target, Method::Post, 9), "{target}");
+        }
+    }
+
     #[test]
     fn a_key_that_another_proof_could_be_made_with() {
         let secret = PeerSecret::new(b"one secret");
