@@ -3,8 +3,9 @@
 
 import assert from 'node:assert/strict';
 
-const CHECK_DEADLINE_MS = 20_000;
-const EVENT_DEADLINE_MS = 8_000;
+// For what happens within a second when all is well, on however busy a machine.
+const CHECK_DEADLINE_MS = 180_000;
+const EVENT_DEADLINE_MS = 60_000;
 
 const checks = [];
 

@@ -8,8 +8,9 @@ import urllib.request
 
 import anyio
 
-CHECK_DEADLINE_S = 20
-EVENT_DEADLINE_S = 8
+# For what happens within a second when all is well, on however busy a machine.
+CHECK_DEADLINE_S = 180
+EVENT_DEADLINE_S = 10
 
 
 _checks = []
@@ -68,7 +69,8 @@ class Journal:
                             return entry
                     await more.wait()
         except TimeoutError:
-            raise AssertionError(f"{what}: nothing within {seconds} s") from None
+            happened = "\n".join(repr(entry)[:300] for entry in self.entries[start:])
+            raise AssertionError(f"{what}: nothing within {seconds} s; what happened:\n{happened}") from None
 
     def since(self, start, fits=lambda entry: True):
         return [entry for entry in self.entries[start:] if fits(entry)]

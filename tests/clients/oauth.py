@@ -48,7 +48,7 @@ class Peer:
             self.client = Client(
                 streamable_http_client(URL, http_client=http),
                 mode="auto" if MODERN else "legacy",
-                read_timeout_seconds=15,
+                read_timeout_seconds=60,
                 message_handler=self._note_message,
             )
             async with self.client:

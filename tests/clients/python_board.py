@@ -71,7 +71,7 @@ async def main():
             journal.push((message.method, message.params))
 
     mode = "auto" if MODERN else "legacy"
-    async with Client(streamable_http_client(URL), mode=mode, read_timeout_seconds=15, message_handler=note) as client:
+    async with Client(streamable_http_client(URL), mode=mode, read_timeout_seconds=60, message_handler=note) as client:
         return await run(client, journal)
 
 

@@ -69,7 +69,7 @@ class Peer:
             self.client = Client(
                 transport,
                 mode="auto" if MODERN else "legacy",
-                read_timeout_seconds=15,
+                read_timeout_seconds=60,
                 message_handler=self._note_message,
                 elicitation_callback=self._elicit,
                 sampling_callback=self._sample,
@@ -428,7 +428,7 @@ async def _(_peer):
 
     def status():
         try:
-            return urllib.request.urlopen(urllib.request.Request(URL, body, headers), timeout=5).status
+            return urllib.request.urlopen(urllib.request.Request(URL, body, headers), timeout=60).status
         except urllib.error.HTTPError as error:
             return error.code
 

@@ -64,7 +64,7 @@ async def main():
         peer.client = Client(
             streamable_http_client(URL, http_client=http),
             mode="auto" if MODERN else "legacy",
-            read_timeout_seconds=15,
+            read_timeout_seconds=60,
         )
         async with peer.client:
             return await run(peer)

@@ -60,6 +60,11 @@ pub(crate) fn id_of(session: &str) -> SessionId {
 /// What the last record of a session says, after the look at the timers that writes it.
 pub(crate) fn record(client: &mut Client, session: &str) -> SessionInfo {
     client.pass(100);
+    record_by_now(client, session)
+}
+
+/// The same, without such a look.
+pub(crate) fn record_by_now(client: &Client, session: &str) -> SessionInfo {
     let said = client.node.said.iter().rev();
     let infos = said.filter_map(|it| match it {
         SessionEvent::Opened { session, info } | SessionEvent::LetGo { session, info } => {

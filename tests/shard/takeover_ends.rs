@@ -2,13 +2,15 @@
 //! is told that its session is over.
 
 use pinfold::internals::shard::view::{EndReason, Portability, SessionFilter};
-use pinfold::internals::shard::{DrainTimes, PORTABLE_BYTES_MAX, SessionEvent};
+use pinfold::internals::shard::{DrainTimes, PORTABLE_BYTES_MAX, PortableSession, SessionEvent};
 
 use serde_json::json;
 
 use crate::support::node::SocketId;
 use crate::support::{Client, Item, Request};
-use crate::takeover::{V11, adopt, alone, id_of, reason, record, state, with_http_sse};
+use crate::takeover::{
+    V11, adopt, alone, id_of, reason, record, record_by_now, state, with_http_sse,
+};
 use crate::{view, view_acts};
 
 const TIMES: DrainTimes = DrainTimes {
@@ -254,6 +256,27 @@ fn a_process_that_ends_with_sessions_which_could_go_on() {
     assert_eq!(view_acts::reasons(&mut client), [EndReason::TakenOver]);
 }
 
+/// Its client was told so, and does not ask again.
+#[test]
+fn a_subscription_that_is_lost_with_a_node_that_dies_a_moment_later() {
+    let mut client = alone("a");
+    let session = client.session(V11);
+    for number in 0..5 {
+        client.ask(&Request::subscribe(&session, &format!("a:{number}")));
+        let state = record_by_now(&client, &session).state.expect("portable");
+        assert_eq!(state.subscriptions.len(), number + 1);
+    }
+    let level = json!({"level": "error"});
+    client.ask(&Request::call(&session, 2, "logging/setLevel", level));
+    let state = record_by_now(&client, &session).state.expect("portable");
+    assert_eq!(state.log_level, Some(4));
+    let gone = json!({"uri": "a:0"});
+    client.ask(&Request::call(&session, 3, "resources/unsubscribe", gone));
+    let state = record_by_now(&client, &session).state.expect("portable");
+    assert_eq!(state.subscriptions.len(), 4);
+}
+
+/// Each of its records is larger than the one before. What is written at once is bounded, and so is how often.
 #[test]
 fn a_client_that_changes_its_record_a_thousand_times() {
     let mut client = alone("a");
@@ -262,10 +285,21 @@ fn a_client_that_changes_its_record_a_thousand_times() {
     for number in 0..1_000 {
         client.ask(&Request::subscribe(&session, &format!("a:{number}")));
     }
+    let at_once = announced(&client) - before;
+    let weight = |state: &Box<PortableSession>| 600 + 64 * state.subscriptions.len();
+    let weights = client.node.said[before..].iter().map(|it| match it {
+        SessionEvent::Opened { info, .. } => info.state.as_ref().map_or(0, weight),
+        _ => 0,
+    });
+    let bytes: usize = weights.sum();
+    assert!(
+        (10..=100).contains(&at_once) && bytes <= 256 * 1024,
+        "{at_once} records, {bytes} bytes"
+    );
     let info = record(&mut client, &session);
     assert_eq!(info.state.expect("portable").subscriptions.len(), 1_000);
     let written = announced(&client) - before;
-    assert!(written <= 2, "{written} records");
+    assert_eq!(written, at_once + 1, "one for all the rest");
     client.pass(1_000);
     assert_eq!(announced(&client) - before, written, "nothing changed");
 }

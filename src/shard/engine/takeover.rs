@@ -36,6 +36,9 @@ use crate::shard::view::{AdoptedRow, Portability};
 
 /// Sessions whose records are written again at a look at the timers. A client that changes much between two looks costs one.
 const CHANGED_AT_ONCE: usize = 128;
+/// Of states in records that are written again as soon as they change, between two looks, about. What changes beyond that waits
+/// for the next look, and once for all that changes of a session.
+const SAID_AT_ONCE: usize = 128 * 1024;
 /// Of states in records that are written again at a look, about: one of them may have 64 KiB.
 pub(super) const ANNOUNCED_BYTES_AT_ONCE: usize = 1024 * 1024;
 
@@ -49,6 +52,8 @@ pub(super) struct Takeover {
     /// Records of these do not say how they are now, in the order in which they changed.
     changed: VecDeque<SessionKey>,
     is_changed: HashSet<SessionKey>,
+    /// Of [`SAID_AT_ONCE`], since the last look. It does not travel: whoever goes on may say as much at once.
+    said: usize,
     /// What these need to live on is more than a record may have.
     too_large: HashSet<SessionKey>,
     /// So many left for other nodes since the process began: ids of this process may name sessions that are elsewhere.
@@ -400,19 +405,36 @@ impl Engine {
         state.map(Box::new)
     }
 
-    /// What its record says of it is not true any more.
+    /// What its record says of it is not true any more: what its client was told a moment ago is lost with this node until it is.
     pub(super) fn note_changed(&mut self, key: SessionKey) {
         let session = self.sessions.get(key);
-        if let Some(takeover) = &mut self.takeover
-            && session.is_some_and(|it| !it.is_its_stream())
-            && takeover.is_changed.insert(key)
-        {
-            takeover.changed.push_back(key);
+        let Some(takeover) = &mut self.takeover else {
+            return;
+        };
+        if session.is_none_or(Session::is_its_stream) {
+            return;
+        }
+        if takeover.said >= SAID_AT_ONCE || takeover.has_changes() {
+            if takeover.is_changed.insert(key) {
+                takeover.changed.push_back(key);
+            }
+            return;
+        }
+        let cost = match self.announce_opened(key) {
+            // It is too large, and was looked at all the same.
+            0 => SAID_AT_ONCE,
+            bytes => bytes,
+        };
+        if let Some(takeover) = &mut self.takeover {
+            takeover.said += cost;
         }
     }
 
     pub(super) fn announce_changed(&mut self) {
         let (mut left, mut bytes) = (CHANGED_AT_ONCE, 0);
+        if let Some(takeover) = &mut self.takeover {
+            takeover.said = 0;
+        }
         while left > 0
             && bytes < ANNOUNCED_BYTES_AT_ONCE
             && let Some(takeover) = &mut self.takeover
