@@ -2,7 +2,7 @@
 //! drains.
 
 use super::exchange::Passed;
-use super::passage::{PassageKey, PassageState};
+use super::passage::{PassageKey, PassageState, Side};
 use super::{ForwardEffect, Forwarder};
 use crate::shard::{DrainTimes, Millis};
 
@@ -48,7 +48,7 @@ impl Forwarder {
         }
         self.look_for_silent(now);
         while let Some(count) = self.drain_step(now) {
-            self.end_streams(count);
+            self.end_streams(now, count);
         }
     }
 
@@ -83,21 +83,36 @@ impl Forwarder {
         Some(steps)
     }
 
-    fn end_streams(&mut self, steps: u64) {
-        for is_relay in [false, true] {
-            let kind = |state: &PassageState| matches!(state, PassageState::Relay(_)) == is_relay;
-            let streams = self.passages.iter();
-            let streams = streams.filter(|(_, it)| it.is_stream() && kind(&it.state));
-            let key = |(index, it): (usize, &super::Passage)| PassageKey {
-                index: index as u32,
-                generation: it.generation,
-            };
-            let streams: Vec<PassageKey> = streams.map(key).collect();
-            let count = streams.len().div_ceil(steps as usize);
-            streams
-                .into_iter()
-                .take(count)
-                .for_each(|it| self.close(it));
+    /// In good order: their clients come back, and do not count that as a fault. One in the middle of an event has until the last step.
+    fn end_streams(&mut self, now: Millis, steps: u64) {
+        let streams = self.passages.iter().filter_map(|(index, it)| {
+            let index = index as u32;
+            let generation = it.generation;
+            match &it.state {
+                PassageState::Relay(relay) if !relay.has_ended() => {
+                    Some(PassageKey { index, generation })
+                }
+                PassageState::Relay(_) | PassageState::Exchange(_) => None,
+            }
+        });
+        let streams: Vec<PassageKey> = streams.collect();
+        let count = streams.len().div_ceil(steps as usize);
+        for key in streams.into_iter().take(count) {
+            let is_last = steps == 1;
+            self.end_stream(now, key, is_last);
+        }
+    }
+
+    fn end_stream(&mut self, now: Millis, key: PassageKey, is_last: bool) {
+        let has_ended = self.passage(key).is_some_and(|it| match &mut it.state {
+            PassageState::Relay(relay) => relay.end(now),
+            PassageState::Exchange(_) => false,
+        });
+        if has_ended {
+            self.lose_owner(key);
+            self.transmits(key, Side::Client);
+        } else if is_last {
+            self.close(key);
         }
     }
 }

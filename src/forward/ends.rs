@@ -87,14 +87,18 @@ impl Forwarder {
         });
     }
 
-    /// The stream is whole, and the client has all of it: its connection takes the next request.
+    /// The stream is whole, and the client has all of it: its connection takes the next request. Of a node that drains it ends if
+    /// there is none yet, so that the client comes back elsewhere.
     pub(super) fn finish(&mut self, key: PassageKey) {
+        let drains = self.drain.is_some();
         let Some(passage) = self.passage(key) else {
             return;
         };
         if let PassageState::Relay(relay) = &mut passage.state {
-            let ahead = relay.take_ahead();
-            self.give_back(key, ahead, None);
+            match relay.take_ahead() {
+                ahead if drains && ahead.is_empty() => self.close(key),
+                ahead => self.give_back(key, ahead, None),
+            }
         }
     }
 

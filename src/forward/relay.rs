@@ -122,6 +122,21 @@ impl Relay {
         self.body.take(bytes, sink) == Ok(bytes.len())
     }
 
+    /// Ends for its client as its owner would have ended it: it is whole once that is sent. False: it is in the middle of something.
+    pub(super) fn end(&mut self, now: Millis) -> bool {
+        let Some(last) = self.body.last_bytes() else {
+            return false;
+        };
+        self.body = BodyRest::Nothing;
+        self.keep_unsent(now, last);
+        true
+    }
+
+    /// Its client does not take the end of it, or all that comes before.
+    pub(super) fn has_ended(&self) -> bool {
+        self.body.is_nothing()
+    }
+
     pub(super) fn is_whole(&self) -> bool {
         self.body.is_nothing() && !self.is_slow()
     }

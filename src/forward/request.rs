@@ -13,6 +13,8 @@ use crate::wire::http1::{self, Framing, HeadLimits, Method};
 use crate::wire::session_id::{NodeName, SessionId};
 use crate::wire::{HeadView, Malformed};
 
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
 /// A request that is ready to leave.
 pub(super) struct Outgoing {
     pub(super) session: SessionId,
@@ -94,6 +96,14 @@ impl BodyRest {
             BodyRest::Nothing => false,
             BodyRest::Length(_) => true,
             BodyRest::Chunked(decoder) => decoder.is_sound(),
+        }
+    }
+
+    /// What ends it here, if it can end here.
+    pub(super) fn last_bytes(&self) -> Option<&'static [u8]> {
+        match self {
+            BodyRest::Chunked(decoder) => decoder.is_between_chunks().then_some(LAST_CHUNK),
+            BodyRest::Nothing | BodyRest::Length(_) => None,
         }
     }
 

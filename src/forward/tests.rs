@@ -1,6 +1,7 @@
 use super::*;
 use crate::budget::{Account, Pool};
 use crate::clients::{Commons, Networks};
+use crate::shard::DrainTimes;
 use crate::wire::session_id::Locator;
 
 fn forwarder() -> Forwarder {
@@ -291,4 +292,97 @@ fn a_stream_of_another_node_that_ends_with_its_process() {
     });
     let back = back.expect("the stream is whole, and its connection takes the next request");
     assert_eq!(back.bytes, b"GET /next");
+}
+
+const TIMES: DrainTimes = DrainTimes {
+    notice_ms: 1_000,
+    window_ms: 0,
+};
+
+/// It comes back as after a stream that its owner ended. Some clients count breaks for as long as they live, and give up.
+#[test]
+fn a_stream_that_a_drain_breaks_off_for_the_client_of_another_node() {
+    let mut forwarder = forwarder();
+    let key = relayed(&mut forwarder);
+    let chunk = b"5\r\ndata:\r\n";
+    let passes = forwarder.handle_owner_bytes(0, key, chunk);
+    assert_eq!(passes, PassMode::AsTheyAre);
+    forwarder.handle_passed(0, key, b"");
+    forwarder.handle_drain(0, TIMES);
+    forwarder.handle_timeout(999);
+    assert_eq!(sent(&mut forwarder, key, Side::Client), "", "too early");
+    forwarder.handle_timeout(1_000);
+    assert_eq!(sent(&mut forwarder, key, Side::Client), "0\r\n\r\n");
+    let ends = effects(&mut forwarder);
+    let is_lost = |it: &ForwardEffect| matches!(it, ForwardEffect::LoseOwner(it) if *it == key);
+    assert!(ends.iter().any(is_lost), "its owner sees it leave");
+    assert!(matches!(ends.last(), Some(ForwardEffect::Close(_))));
+    forwarder.invariants();
+}
+
+/// Whoever reads it takes half an event for a whole one.
+#[test]
+fn a_stream_that_ends_in_the_middle_of_an_event() {
+    for whole in [true, false] {
+        let mut forwarder = forwarder();
+        let key = relayed(&mut forwarder);
+        forwarder.handle_owner_bytes(0, key, b"a\r\ndata:");
+        forwarder.handle_passed(0, key, b"");
+        let window_ms = 640;
+        forwarder.handle_drain(0, DrainTimes { window_ms, ..TIMES });
+        forwarder.handle_timeout(1_000);
+        assert_eq!(sent(&mut forwarder, key, Side::Client), "");
+        assert!(forwarder.is_open(key), "it has until the last step");
+        if whole {
+            forwarder.handle_owner_bytes(1_100, key, b" 1\n\n\n\r\n");
+            forwarder.handle_passed(1_100, key, b"");
+        }
+        forwarder.handle_timeout(1_640);
+        let end = if whole { "0\r\n\r\n" } else { "" };
+        assert_eq!(sent(&mut forwarder, key, Side::Client), end);
+        let last = effects(&mut forwarder).pop();
+        assert!(matches!(last, Some(ForwardEffect::Close(_))));
+        assert!(!forwarder.is_open(key));
+    }
+}
+
+/// The end comes behind what it has not taken yet, and once.
+#[test]
+fn a_slow_client_whose_stream_ends_twice() {
+    let mut forwarder = forwarder();
+    let key = relayed(&mut forwarder);
+    forwarder.handle_owner_bytes(0, key, b"5\r\ndata:\r\n");
+    forwarder.handle_passed(0, key, b"data:\r\n");
+    effects(&mut forwarder);
+    forwarder.handle_drain(0, TIMES);
+    for now in [1_000, 1_064, 1_128] {
+        forwarder.handle_timeout(now);
+    }
+    assert!(forwarder.is_open(key));
+    forwarder.handle_client_bytes(1_200, key, b"GET /next");
+    assert_eq!(
+        sent(&mut forwarder, key, Side::Client),
+        "data:\r\n0\r\n\r\n"
+    );
+    let last = effects(&mut forwarder).pop();
+    let Some(ForwardEffect::Return { returning, .. }) = last else {
+        panic!("its next request is answered");
+    };
+    assert_eq!(returning.bytes, b"GET /next");
+}
+
+/// What it was asked is answered, or said to be lost: a stream that is still to open ends when it has.
+#[test]
+fn a_request_for_a_stream_that_a_drain_leaves_without_an_answer() {
+    let mut forwarder = forwarder();
+    let key = passed_on(&mut forwarder, &get(session("node-a")));
+    forwarder.handle_drain(0, TIMES);
+    forwarder.handle_timeout(1_000);
+    assert!(forwarder.is_open(key));
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    forwarder.handle_owner_bytes(1_010, key, head.as_bytes());
+    assert_eq!(sent(&mut forwarder, key, Side::Client), head);
+    forwarder.handle_timeout(1_064);
+    assert_eq!(sent(&mut forwarder, key, Side::Client), "0\r\n\r\n");
+    assert!(!forwarder.is_open(key));
 }

@@ -108,6 +108,12 @@ impl ChunkedDecoder {
         self.size_digits <= SIZE_DIGITS_MAX && self.overhead <= CHUNKED_OVERHEAD_BYTES_MAX
     }
 
+    /// Whether what was read so far ends with a whole chunk: the last one may follow.
+    #[must_use]
+    pub fn is_between_chunks(&self) -> bool {
+        self.state == ChunkState::Size && self.size_digits == 0
+    }
+
     fn take_data(&mut self, input: &[u8], body: &mut Vec<u8>) -> usize {
         let left = usize::try_from(self.left).unwrap_or(usize::MAX);
         let len = input.len().min(left);

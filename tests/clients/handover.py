@@ -7,6 +7,7 @@ requests may fail. But it goes on with the same session, which it has begun once
 
 import json
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -42,8 +43,8 @@ warnings.simplefilter("ignore")  # the SDK calls what only older revisions have 
 class Peer:
     """What the checks get: the client, what happened, and how it hears."""
 
-    def __init__(self, client, journal, http, tasks):
-        self.client, self.journal, self._http, self._tasks = client, journal, http, tasks
+    def __init__(self, client, journal, http):
+        self.client, self.journal, self._http = client, journal, http
         self.heard_by = AsyncExitStack()
         self._subscription = None
 
@@ -64,19 +65,19 @@ class Peer:
                 await anyio.sleep(0.02)
 
     async def come_back(self, start):
-        """By itself. If it has given up, its user opens the stream. Either way it is told of all that it may have missed."""
-
-        def outcome(entry):
-            return is_open(entry) or (entry[0] == "log" and GAVE_UP in entry[1])
-
-        found = await self.journal.find(outcome, "the stream again", start, LOSS_DEADLINE_S)
-        if not is_open(found):
-            self._tasks.start_soon(self._stream)
+        """By itself, or its user for it. Either way it is told of all that it may have missed."""
+        await self.journal.find(is_open, "the stream again", start, LOSS_DEADLINE_S)
         for uri in URIS:
             await self.told(uri, start)
 
-    async def _stream(self):
-        """In place of the SDK's."""
+    async def stand_in(self):
+        """Its user opens the stream when the SDK does so no more, which may be after any loss: streams are passed on by nodes that its
+        session was never at."""
+
+        def gave_up(entry):
+            return entry[0] == "log" and GAVE_UP in entry[1]
+
+        await self.journal.find(gave_up, "that the SDK gives up", seconds=math.inf)
         asked = self.journal.since(0, lambda entry: entry[0] == "http" and entry[1] == "GET")
         fields = {"Accept": "text/event-stream", "MCP-Session-Id": asked[0][4], "MCP-Protocol-Version": REVISION}
         while True:
@@ -215,7 +216,9 @@ async def main():
     transport = streamable_http_client(URL, http_client=http)
     async with Client(transport, mode=mode, read_timeout_seconds=60, message_handler=note) as client:
         async with anyio.create_task_group() as tasks:
-            peer = Peer(client, journal, http, tasks)
+            peer = Peer(client, journal, http)
+            if OPERATOR and not MODERN:
+                tasks.start_soon(peer.stand_in)
             async with peer.heard_by:
                 all_well = await run(peer)
             tasks.cancel_scope.cancel()

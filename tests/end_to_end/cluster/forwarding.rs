@@ -304,7 +304,7 @@ fn a_stream_of_another_node_that_a_leaving_one_keeps() {
         .post(&format!("{}/drain", pair.node.admin()))
         .send_empty();
     assert_eq!(drained.expect("an answer").status(), 202);
-    assert_eq!(early.read_to_end(), "");
+    assert_eq!(early.read_to_end(), "0\r\n\r\n", "in good order");
     wait_until("the node is drained", || {
         pair.node.log().contains("drained")
     });
@@ -313,7 +313,7 @@ fn a_stream_of_another_node_that_a_leaving_one_keeps() {
     let mut owner = pair.owner.accept();
     owner.read_to("\r\n\r\n");
     owner.write(OPENED);
-    late.read_to_end();
+    assert!(late.read_to_end().ends_with(":\n\n\r\n0\r\n\r\n"));
     pair.stop();
 }
 
