@@ -3,11 +3,14 @@
 //! The lock is held for a push or for a swap of two vectors, and only when something crosses threads. No request and no
 //! delivery touches it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 pub(crate) struct Mailbox<T> {
     messages_max: usize,
+    /// Something waits that is not to wait for long. Set and taken back under the lock.
+    is_urgent: AtomicBool,
     inside: Mutex<MailboxState<T>>,
 }
 
@@ -22,7 +25,8 @@ struct MailboxState<T> {
 }
 
 impl<T> MailboxState<T> {
-    fn take(&mut self) -> Collected<T> {
+    fn take(&mut self, is_urgent: &AtomicBool) -> Collected<T> {
+        is_urgent.store(false, Ordering::Relaxed);
         Collected {
             messages: std::mem::take(&mut self.messages),
             lost: std::mem::take(&mut self.lost),
@@ -41,6 +45,7 @@ impl<T> Mailbox<T> {
     pub(crate) fn new(messages_max: usize) -> Self {
         Mailbox {
             messages_max,
+            is_urgent: AtomicBool::new(false),
             inside: Mutex::new(MailboxState {
                 messages: Vec::new(),
                 lost: false,
@@ -66,6 +71,19 @@ impl<T> Mailbox<T> {
     /// For what must not be dropped. It is not bounded here: who calls this says what bounds it.
     pub(crate) fn post_beyond(&self, message: T) {
         self.post_with(|inside| inside.messages.push(message));
+    }
+
+    /// The same, for a reader whose thread may have so much else to do that it hears nothing for long.
+    pub(crate) fn post_urgent(&self, message: T) {
+        self.post_with(|inside| {
+            inside.messages.push(message);
+            self.is_urgent.store(true, Ordering::Relaxed);
+        });
+    }
+
+    /// Whether such a message waits. Costs no lock: for whoever has much to do on the reader's thread.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.is_urgent.load(Ordering::Relaxed)
     }
 
     /// Whoever can wait or be refused had better be.
@@ -95,14 +113,14 @@ impl<T> Mailbox<T> {
                 inside.reader = Some(context.waker().clone());
                 return Poll::Pending;
             }
-            Poll::Ready(inside.take())
+            Poll::Ready(inside.take(&self.is_urgent))
         })
         .await
     }
 
     /// Takes all there is, which may be nothing. Whoever waits for something goes on waiting.
     pub(crate) fn take(&self) -> Collected<T> {
-        self.lock().take()
+        self.lock().take(&self.is_urgent)
     }
 
     /// What waits, and whether there was more, is looked at and stays: its reader is woken as if nobody had.
@@ -175,6 +193,20 @@ mod tests {
         assert!(collect.as_mut().poll(&mut context).is_pending());
         mailbox.post([2]);
         assert_eq!(woken.0.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn an_urgent_message_that_waits_for_all_that_its_reader_has_to_do() {
+        let mailbox = Mailbox::new(1);
+        mailbox.post([1]);
+        assert!(!mailbox.is_urgent());
+        mailbox.post_urgent(2);
+        assert!(mailbox.is_urgent());
+        assert_eq!(mailbox.take().messages, [1, 2], "in its turn");
+        assert!(!mailbox.is_urgent());
+        mailbox.post_urgent(3);
+        assert_eq!(collected(&mailbox), Some((vec![3], false)));
+        assert!(!mailbox.is_urgent());
     }
 
     #[test]

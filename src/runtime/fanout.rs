@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use super::clock;
 use super::core_loop::Core;
@@ -11,14 +12,21 @@ use super::turns::WakeRelay;
 use crate::limits::FANOUT_CHUNK;
 use crate::shard::ConnectionKey;
 
+/// For a word from another thread that is there.
+const HEARING: Duration = Duration::from_millis(1);
+
 pub(super) async fn run(core: Rc<Core>) {
     let relay = WakeRelay::start();
+    let mailbox = core.publisher.mailbox(core.number.into());
     let mut bytes = Vec::new();
     loop {
         wait_for_work(&core).await;
         loop {
-            // A core that is to stand still takes along what is due. On the ring nothing of other threads is heard while a task has
-            // work: it would stand still when everybody has everything.
+            if mailbox.is_urgent() {
+                // On the ring nothing of other threads is heard while a task has work.
+                monoio::time::sleep(HEARING).await;
+            }
+            // A core that is to stand still takes along what is due.
             core.quiet.pass().await;
             if !deliver_chunk(&core, &mut bytes) {
                 break;

@@ -123,7 +123,7 @@ impl Drop for Standing<'_> {
 fn quiesce(publisher: &Publisher, within: Duration) -> Result<u64, NotStanding> {
     let (answer, answers) = channel();
     for mailbox in publisher.mailboxes() {
-        mailbox.post_beyond(CoreMessage::Quiesce(QuiesceOrder {
+        mailbox.post_urgent(CoreMessage::Quiesce(QuiesceOrder {
             within,
             answer: answer.clone(),
         }));
