@@ -153,10 +153,6 @@ impl ForwardedExchange {
         self.step == ExchangeStep::Passing
     }
 
-    pub(super) fn is_stream(&self) -> bool {
-        self.method == Method::Get && self.step != ExchangeStep::Asking
-    }
-
     /// The owner has the whole request.
     pub(super) fn is_sent(&self) -> bool {
         self.takes && self.rest.is_nothing() && self.to_owner.is_empty()

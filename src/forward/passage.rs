@@ -77,14 +77,6 @@ pub(super) enum PassageState {
 }
 
 impl Passage {
-    /// On its way to be a stream; any other request ends with its answer.
-    pub(super) fn is_stream(&self) -> bool {
-        match &self.state {
-            PassageState::Exchange(exchange) => exchange.is_stream(),
-            PassageState::Relay(_) => true,
-        }
-    }
-
     pub(super) fn wants(&self, side: Side, limits: &Limits) -> SocketInterest {
         let ahead_max = limits.pipeline_bytes_max;
         let (reads, writes) = match (&self.state, side) {
