@@ -286,9 +286,9 @@ fn a_client_that_changes_its_record_a_thousand_times() {
         client.ask(&Request::subscribe(&session, &format!("a:{number}")));
     }
     let at_once = announced(&client) - before;
-    let weight = |state: &Box<PortableSession>| 600 + 64 * state.subscriptions.len();
+    let weight = |state: &PortableSession| 600 + 64 * state.subscriptions.len();
     let weights = client.node.said[before..].iter().map(|it| match it {
-        SessionEvent::Opened { info, .. } => info.state.as_ref().map_or(0, weight),
+        SessionEvent::Opened { info, .. } => info.state.as_deref().map_or(0, weight),
         _ => 0,
     });
     let bytes: usize = weights.sum();
