@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use pinfold::app::call::Topic;
+use pinfold::app::call::{Notice, NotifyRefused, Topic};
 use pinfold::internals::auth::Who;
 use pinfold::internals::limits::Limits;
 use pinfold::internals::shard::view::{EndReason, Portability, SessionFilter};
@@ -198,6 +198,35 @@ fn a_request_that_reaches_another_core_than_the_one_that_took_its_session_over()
     assert_eq!(next.answer(socket).status, 200);
     assert_eq!(next.node.sockets[socket].core, usize::from(home));
     assert!(next.node.asked.is_empty());
+}
+
+/// Another core is asked, too, since it may have been taken over there: one of its own has the same place.
+#[test]
+fn a_session_that_ended_and_is_taken_for_one_that_never_was() {
+    let mut client = node("a", 2, Limits::default());
+    let opened = [0, 1].map(|core| {
+        let socket = client.connect_to(core);
+        client.send(socket, &Request::initialize(V11));
+        let answer = client.answer(socket);
+        answer
+            .field("mcp-session-id")
+            .expect("a session")
+            .to_owned()
+    });
+    let gone = id_of(&opened[0]);
+    let other = id_of(&opened[1]).locator;
+    assert_eq!(
+        (gone.locator.slot, gone.locator.generation),
+        (other.slot, other.generation)
+    );
+    assert_ne!(gone.locator.core, other.core);
+    client.ask(&Request::delete(&opened[0]));
+    let now = client.node.now;
+    for core in &mut client.node.cores {
+        let notice = Notice::Changed(Topic::Tools);
+        let told = core.shard.handle_notice(now, &opened[0], &notice);
+        assert_eq!(told, Err(NotifyRefused::Expired));
+    }
 }
 
 #[test]

@@ -294,8 +294,9 @@ impl Engine {
         let is_here = moved.is_some() || id.locator.core == self.core;
         match self.sessions.get(key) {
             Some(session) if is_here && id.secret_eq(&session.secret) => Ok(key),
-            Some(_) => Err(NotifyRefused::Unknown),
-            None => Err(NotifyRefused::Expired),
+            Some(_) if is_here => Err(NotifyRefused::Unknown),
+            // Of another core's sessions nothing is known here, whoever has that place among this one's.
+            _ => Err(NotifyRefused::Expired),
         }
     }
 
