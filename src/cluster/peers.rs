@@ -156,7 +156,8 @@ impl Peers {
         let lives = |peer: &Peer| matches!(peer.state(now), PeerState::Alive | PeerState::Late);
         let peers = self.known.iter();
         let able = peers.filter(|(process, peer)| {
-            **process != owner && lives(peer) && peer.record.address.is_some()
+            let reaches = peer.record.adopts && peer.record.address.is_some();
+            **process != owner && lives(peer) && reaches
         });
         let name = session.redacted().to_string();
         let rank = |(node, _): &Process| Sha256::digest(format!("{name} {node}"));
@@ -474,6 +475,25 @@ mod tests {
             after.resume(peers.records());
             assert_eq!(after.knows_adopters(own), Some(knows));
             assert_eq!(after.adopters(own), peers.adopters(own));
+        }
+    }
+
+    /// A node of the version before, or one that was told to let sessions end, says that this one is over.
+    #[test]
+    fn a_session_that_is_sent_to_whoever_ends_it() {
+        let (mut peers, now) = (Peers::default(), Instant::now());
+        let session = SessionId::parse("a.AAECAwQFBgcICQoLDA0ODxARc2l4dGVlbiBzZWNyZXRzIQ").unwrap();
+        let address = Some("10.0.0.2:8080".parse().unwrap());
+        for (adopts, expected) in [(false, None), (true, Some(1))] {
+            let found = NodeRecord {
+                adopts,
+                address,
+                ..record(1)
+            };
+            peers.read_index(vec![(process(1), found.clone())], false);
+            peers.look(process(1).0, &FoundRecord::Record(found), now);
+            let adopter = peers.adopter(&session, session.process(), now);
+            assert_eq!(adopter.map(|it| it.incarnation), expected);
         }
     }
 
