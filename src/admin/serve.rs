@@ -29,11 +29,12 @@ use super::policy::AdminPolicy;
 use super::response::AdminResponse;
 use super::roles::AdminTokens;
 use super::routes::{answer, asks_for_handover, is_publishing, refuse_lines, traced};
-use super::stream::{LAST_CHUNK, LinesPublisher, serve_lines};
+use super::stream::{LinesPublisher, serve_lines};
 use super::trace::{self, TraceQuestion};
 use crate::acceptor::Acceptor;
 use crate::log_throttle::LogThrottles;
 use crate::tasks;
+use crate::wire::response::LAST_CHUNK;
 
 /// From a connection's beginning to the last byte of its first head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);

@@ -30,11 +30,10 @@ use super::policy::AdminPolicy;
 use super::response::stream_head;
 use super::roles::AdminRole;
 use super::{PublishItem, PublishOutcome, item, publish, refused};
+use crate::wire::response::LAST_CHUNK;
 
 /// Answers that wait to be written: at 33 bytes for an accepted item, 30,000 of them.
 const TRAY_BYTES_MAX: usize = 1024 * 1024;
-
-pub(super) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// Bytes of one chunk of answers.
 const CHUNK_BYTES_MAX: usize = 64 * 1024;

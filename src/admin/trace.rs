@@ -21,11 +21,12 @@ use super::idempotent::IdempotentPublisher;
 use super::response::{AdminResponse, stream_head};
 use super::roles::{AdminRole, AdminTokens};
 use super::sessions::name_of;
-use super::stream::{LAST_CHUNK, chunk};
+use super::stream::chunk;
 use crate::principal::PrincipalId;
 use crate::runtime::{TraceBatch, TraceFeed, TraceRefused, now, unix_ms, unix_ms_of};
 use crate::shard::{TraceEvent, TraceKind, TraceTarget};
 use crate::wire::operator_name::OperatorName;
+use crate::wire::response::LAST_CHUNK;
 
 /// A comment on a trace on which nothing happens: whoever is in between gives up on silence.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);

@@ -10,10 +10,9 @@ use crate::wire::chunked::ChunkedDecoder;
 use crate::wire::forwarded::{FORWARDED, FORWARDED_CLIENT, PeerSecret, STICKY_COOKIE};
 use crate::wire::http_sse;
 use crate::wire::http1::{self, Framing, HeadLimits, Method};
+use crate::wire::response::LAST_CHUNK;
 use crate::wire::session_id::{NodeName, SessionId};
 use crate::wire::{HeadView, Malformed};
-
-const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// A request that is ready to leave.
 pub(super) struct Outgoing {
