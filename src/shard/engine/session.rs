@@ -3,6 +3,7 @@
 use super::client_info::ClientInfo;
 use super::fanout::ListenerKey;
 use super::keys::{CallKey, StreamKey};
+use super::stream::STANDALONE;
 use super::wheel::{Millis, Timer};
 use crate::clients::Client;
 use crate::mcp::ProtocolVersion;
@@ -45,6 +46,36 @@ pub(super) struct Session {
 }
 
 impl Session {
+    /// As it begins, at this offset and time.
+    pub(super) fn new(
+        secret: [u8; 16],
+        settled: Option<ProtocolVersion>,
+        (client_info, client): (Rc<ClientInfo>, Option<Client>),
+        listener: ListenerKey,
+        (offset, now): (u64, Millis),
+    ) -> Session {
+        Session {
+            secret,
+            settled,
+            log_level: LOG_LEVEL_DEFAULT,
+            client_info,
+            listener,
+            standalone: None,
+            opened_at: offset,
+            streams: ThinVec::new(),
+            calls: ThinVec::new(),
+            next_stream: STANDALONE + 1,
+            next_ask: 1,
+            last_active: now,
+            client,
+            created_at_s: u32::try_from(now / 1000).unwrap_or(u32::MAX),
+            announced_on: 0,
+            requests: 0,
+            messages: 0,
+            timer: Timer::default(),
+        }
+    }
+
     pub(super) fn version(&self) -> ProtocolVersion {
         self.settled.unwrap_or(ProtocolVersion::V2024_11_05)
     }

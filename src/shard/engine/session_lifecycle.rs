@@ -122,26 +122,13 @@ impl Engine {
         let listener = self
             .fanout
             .open(ListenerKind::Session(Key::from_parts(0, 0)), self.offset);
-        let session = self.sessions.insert(Session {
-            secret: (self.secrets)(),
-            settled: version.is_streamable().then_some(version),
-            log_level: LOG_LEVEL_DEFAULT,
-            client_info,
+        let session = self.sessions.insert(Session::new(
+            (self.secrets)(),
+            version.is_streamable().then_some(version),
+            (client_info, client),
             listener,
-            standalone: None,
-            opened_at: self.offset,
-            streams: ThinVec::new(),
-            calls: ThinVec::new(),
-            next_stream: super::stream::STANDALONE + 1,
-            next_ask: 1,
-            last_active: self.now,
-            client,
-            created_at_s: u32::try_from(self.now / 1000).unwrap_or(u32::MAX),
-            announced_on: 0,
-            requests: 0,
-            messages: 0,
-            timer: Default::default(),
-        });
+            (self.offset, self.now),
+        ));
         self.fanout
             .set_voice(listener, ListenerKind::Session(session));
         self.open_grant(listener, request);

@@ -242,24 +242,15 @@ impl Engine {
         (understood, listener, client): (Understood, ListenerKey, Option<Client>),
     ) -> SessionKey {
         let session = Session {
-            secret: id.secret,
-            settled: Some(understood.version),
             log_level: state.log_level.unwrap_or(LOG_LEVEL_DEFAULT).min(7),
-            client_info: understood.client_info,
-            listener,
-            standalone: None,
-            opened_at: self.offset,
-            streams: Default::default(),
-            calls: Default::default(),
-            next_stream: STANDALONE + 1,
             next_ask: ((fence as u32) << ASKS_OF_A_NODE).max(1),
-            last_active: self.now,
-            client,
-            created_at_s: u32::try_from(self.now / 1000).unwrap_or(u32::MAX),
-            announced_on: 0,
-            requests: 0,
-            messages: 0,
-            timer: Default::default(),
+            ..Session::new(
+                id.secret,
+                Some(understood.version),
+                (understood.client_info, client),
+                listener,
+                (self.offset, self.now),
+            )
         };
         let key = self.move_in(id, session);
         self.fanout.set_voice(listener, ListenerKind::Session(key));
