@@ -32,7 +32,7 @@ use super::standstill_orders::{
 use super::{clock, memory_file};
 use crate::acceptor::Acceptor;
 use crate::forward::TravellingStream;
-use crate::shard::{ConnectionKey, FrozenShard, HeldUp, StaysBecause};
+use crate::shard::{ConnectionKey, FrozenShard, HeldUp, StaysBecause, write_frozen};
 use crate::tasks;
 
 /// How often a core that becomes quiet looks whether it is.
@@ -336,11 +336,7 @@ impl CoreState {
     }
 
     fn write_down(&self) -> io::Result<File> {
-        let mut bytes = Vec::new();
-        let mut writer = rmp_serde::Serializer::new(&mut bytes)
-            .with_struct_map()
-            .with_bytes(rmp_serde::config::BytesMode::ForceAll);
-        self.serialize(&mut writer).map_err(io::Error::other)?;
+        let bytes = write_frozen(self).map_err(io::Error::other)?;
         memory_file::write("pinfold-core", &bytes)
     }
 

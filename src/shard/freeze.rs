@@ -25,6 +25,19 @@ pub struct FrozenShard {
     connections: Vec<TravellingConnection>,
 }
 
+/// A frozen core, or what has one in it, as it is written down: bytes as what they are, and not as lists of numbers.
+///
+/// # Errors
+/// It is something that has no such form.
+pub fn write_frozen(state: &impl Serialize) -> Result<Vec<u8>, rmp_serde::encode::Error> {
+    let mut bytes = Vec::new();
+    let mut writer = rmp_serde::Serializer::new(&mut bytes)
+        .with_struct_map()
+        .with_bytes(rmp_serde::config::BytesMode::ForceAll);
+    state.serialize(&mut writer)?;
+    Ok(bytes)
+}
+
 /// Why a core cannot stand still now: how many sessions and connections stay for each reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeldUp {

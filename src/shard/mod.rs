@@ -65,7 +65,7 @@ pub use self::engine::position::CorePosition;
 pub use self::engine::properties;
 pub use self::engine::{CallKey, DrainProgress, DrainTimes, Look, Looked, SessionKey};
 pub use self::exchange::{Closed, ConnectionKey};
-pub use self::freeze::{FrozenShard, HeldUp};
+pub use self::freeze::{FrozenShard, HeldUp, write_frozen};
 pub use self::http::{HttpSsePaths, RequestPolicy, TooMany};
 #[cfg(feature = "auth")]
 pub use self::http::{IdentityAnswer, IdentityQuestion, UnknownSender};

@@ -8,21 +8,15 @@ use std::sync::Arc;
 use pinfold::internals::clients::Commons;
 use pinfold::internals::shard::{
     ConnectionKey, FrozenShard, HeldUp, Millis, Shard, ShardSetup, StaysBecause, TravellingSession,
+    write_frozen,
 };
-use serde::Serialize;
 use serde_json::Value;
 
 use super::identified::begin_to_ask;
 use super::node::Node;
 
-/// As `runtime::standstill` writes it.
 pub fn written_down(frozen: &FrozenShard) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut writer = rmp_serde::Serializer::new(&mut bytes)
-        .with_struct_map()
-        .with_bytes(rmp_serde::config::BytesMode::ForceAll);
-    frozen.serialize(&mut writer).expect("plain values");
-    bytes
+    write_frozen(frozen).expect("plain values")
 }
 
 pub fn read_again(bytes: &[u8]) -> FrozenShard {

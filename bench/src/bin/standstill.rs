@@ -11,9 +11,8 @@ mod common;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use pinfold::internals::shard::FrozenShard;
+use pinfold::internals::shard::{FrozenShard, write_frozen};
 use rustix::time::{ClockId, clock_gettime};
-use serde::Serialize as _;
 use serde_json::{Value, json};
 
 use self::common::{META, NOW, Rig, post};
@@ -120,14 +119,8 @@ fn handed_over(mut from: Rig, times: &mut Times) -> (Rig, usize) {
     let frozen = timed(&mut times.pack, || from.shard.handle_freeze(NOW));
     let frozen = frozen.unwrap_or_else(|why| panic!("{why}"));
     drop(from);
-    let bytes = timed(&mut times.write, || {
-        let mut bytes = Vec::new();
-        let mut writer = rmp_serde::Serializer::new(&mut bytes)
-            .with_struct_map()
-            .with_bytes(rmp_serde::config::BytesMode::ForceAll);
-        frozen.serialize(&mut writer).expect("plain values");
-        bytes
-    });
+    let bytes = timed(&mut times.write, || write_frozen(&frozen));
+    let bytes = bytes.expect("plain values");
     drop(frozen);
     let frozen: FrozenShard = timed(&mut times.read, || {
         rmp_serde::from_slice(&bytes).expect("it reads back")
