@@ -67,7 +67,9 @@ impl Engine {
         if let (Some(listener), Some(interest)) = (listener, interest) {
             let count = self.fanout.unsubscribe(listener, &interest);
             self.hook_unsubscribed(listener, interest.own_uri(), count);
-            self.note_changed(session);
+            if count > 0 {
+                self.note_changed(session);
+            }
         }
         Ok(())
     }
