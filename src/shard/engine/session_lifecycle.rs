@@ -13,7 +13,7 @@ use super::keys::StreamKey;
 use super::moved::{key_of, place_of};
 use super::params::{self, Initialize};
 use super::post::Post;
-use super::session::{LOG_LEVEL_DEFAULT, Session};
+use super::session::Session;
 use super::stats::OperationEnd;
 use super::{
     CallKey, Closed, Engine, EngineOutput, ExchangeOwner, MissReason, Refused, Request,
@@ -364,6 +364,9 @@ impl Engine {
         key: SessionKey,
         ending: SessionEnding,
     ) -> bool {
+        if self.sessions.get(key).is_none() {
+            return false;
+        }
         let id = self.session_id(key);
         let was_begun = self.is_begun(key);
         self.trace_ended(wire, key, ending);
@@ -405,7 +408,6 @@ impl Engine {
         id: SessionId,
         ending: SessionEnding,
     ) -> SessionEnd {
-        let is_here = self.sessions.get(key).is_some();
         match ending {
             SessionEnding::TakenOver => SessionEnd::TakenOver,
             SessionEnding::LetGo => {
@@ -415,21 +417,15 @@ impl Engine {
                 SessionEnd::TakenOver
             }
             SessionEnding::WithTheProcess => {
-                if is_here {
-                    self.announce_restarting(id);
-                }
+                self.announce_restarting(id);
                 SessionEnd::NodeEnds
             }
             SessionEnding::WithItsStream(_) => {
-                if is_here {
-                    self.announce_ended(id);
-                }
+                self.announce_ended(id);
                 SessionEnd::Left
             }
             SessionEnding::Over(why) => {
-                if is_here {
-                    self.announce_ended(id);
-                }
+                self.announce_ended(id);
                 why
             }
         }

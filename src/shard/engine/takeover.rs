@@ -23,7 +23,6 @@ use super::fanout::{Lease, ListenerKey, ListenerKind, WantedTopic};
 use super::moved::place_of;
 use super::session::{LOG_LEVEL_DEFAULT, Session};
 use super::session_lifecycle::SessionEnding;
-use super::stream::STANDALONE;
 use super::{Engine, ExchangeOwner, SessionEvent, SessionId, SessionKey, Wire};
 use crate::app::call::{LISTS, Lifecycle, NotifyRefused, Subscriber};
 use crate::clients::Client;
