@@ -38,6 +38,16 @@ fn lease(client: &mut Client, until: Option<u64>) {
     client.node.settle(0);
 }
 
+/// A session that hears of `a:1` on a stream, and until when nobody else takes it over.
+fn leased(client: &mut Client) -> (String, SocketId, u64) {
+    let session = client.session(V11);
+    client.ask(&Request::subscribe(&session, "a:1"));
+    let stream = client.open(&Request::get(&session));
+    let until = client.node.now + 1_000;
+    lease(client, Some(until));
+    (session, stream, until)
+}
+
 fn announced(client: &Client) -> usize {
     client.node.said.len()
 }
@@ -96,11 +106,7 @@ fn a_word_about_an_earlier_owner_that_takes_a_session_away() {
 #[test]
 fn a_node_that_is_cut_off_and_shares_its_sessions_with_others() {
     let mut client = alone("a");
-    let session = client.session(V11);
-    client.ask(&Request::subscribe(&session, "a:1"));
-    let stream = client.open(&Request::get(&session));
-    let until = client.node.now + 1_000;
-    lease(&mut client, Some(until));
+    let (session, stream, until) = leased(&mut client);
     client.updated("a:1");
     assert_eq!(client.topics(stream), ["a:1"]);
     assert_eq!(client.ask(&Request::ping(&session, 1)).status, 200);
@@ -150,11 +156,7 @@ fn a_session_of_2024_11_05_that_a_lost_lease_silences() {
 #[test]
 fn a_change_that_is_lost_while_the_lease_is_renewed() {
     let mut client = alone("a");
-    let session = client.session(V11);
-    client.ask(&Request::subscribe(&session, "a:1"));
-    let stream = client.open(&Request::get(&session));
-    let until = client.node.now + 1_000;
-    lease(&mut client, Some(until));
+    let (session, stream, until) = leased(&mut client);
     client.node.now = until;
     client.updated("a:1");
     assert!(client.topics(stream).is_empty());
