@@ -156,7 +156,7 @@ fn a_session_of_2024_11_05_that_a_lost_lease_silences() {
 #[test]
 fn a_change_that_is_lost_while_the_lease_is_renewed() {
     let mut client = alone("a");
-    let (session, stream, until) = leased(&mut client);
+    let (_, stream, until) = leased(&mut client);
     client.node.now = until;
     client.updated("a:1");
     assert!(client.topics(stream).is_empty());
